@@ -1,0 +1,6 @@
+"""The route: configuration, presets, the TFX pipeline, its runner and the command line."""
+
+import os
+
+# tensorflow_transform sets TF_USE_LEGACY_KERAS=1 for this process and its children unless it is set before its import.
+os.environ["TF_USE_LEGACY_KERAS"] = "0"

@@ -1,0 +1,59 @@
+"""The whole configuration of a run: data, model, training, gates, paths. Standard library and `models.config` only."""
+
+from dataclasses import dataclass, field
+
+from models.config import DBNConfig, TrainingConfig
+
+
+@dataclass(frozen=True)
+class GatesConfig:
+    """What stops a run. Errors and shares are in percent.
+
+    Args:
+        max_broken_percent: Share of files that may be undecodable, truncated, empty or absurdly large.
+        max_leaked_percent: Share of images that may occur in more than one split.
+        allow_missing_classes: Whether a class may be missing from a split.
+        max_top1_error: Largest top-1 error on the test split; none means only `min_gain` is asked.
+        max_top5_error: Largest top-5 error on the test split; none means it is not asked.
+        min_gain: How far the model must be above the best constant answer, as a share of what that answer gets
+            wrong: 0 is a model that always says the most frequent class, 1 a perfect one.
+        max_error_increase: How many percentage points the top-1 error on validation may lie above the error of the
+            newest other blessed model.
+    """
+
+    max_broken_percent: float = 0.1
+    max_leaked_percent: float = 0.0
+    allow_missing_classes: bool = False
+    max_top1_error: float | None = None
+    max_top5_error: float | None = None
+    min_gain: float = 0.1
+    max_error_increase: float = 0.0
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what a run does.
+
+    Args:
+        name: Name of the pipeline, the MLflow experiment, the registered model and the served model.
+        data: "digits" (bundled), "folder:PATH" (class folders), "tfds:NAME" (any TFDS image-classification data set).
+        data_dir: Where TFDS data sets are prepared; none means TFDS' own default, ~/tensorflow_datasets.
+        validation_share: Part of the training images that becomes the validation split where there is none.
+        test_share: Part of all images that becomes the test split where there is none.
+        seed: Decides splits, initial weights, sampling and shuffling.
+        home: Folder that holds all that runs leave behind.
+        model: The network.
+        training: Its supervised training.
+        gates: What stops the run.
+    """
+
+    name: str
+    data: str = "digits"
+    data_dir: str | None = None
+    validation_share: float = 0.1
+    test_share: float = 0.1
+    seed: int = 2006
+    home: str = "vision-tfx-home"
+    model: DBNConfig = field(default_factory=DBNConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    gates: GatesConfig = field(default_factory=GatesConfig)

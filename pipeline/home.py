@@ -1,0 +1,48 @@
+"""Where runs leave what they make: one folder, one layout."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of all runs (`--home`, `VISION_TFX_HOME`, ./vision-tfx-home) and the places in it.
+
+    Args:
+        root: The folder; it need not exist yet.
+    """
+
+    root: Path
+
+    @property
+    def metadata(self) -> Path:
+        """ML Metadata's sqlite file: every execution and artifact of every pipeline."""
+        return self.root / "metadata.sqlite"
+
+    @property
+    def checkpoints(self) -> Path:
+        """State of unfinished trainings, by key of configuration, data and source."""
+        return self.root / "checkpoints"
+
+    @property
+    def mlflow_database(self) -> Path:
+        """MLflow's sqlite file."""
+        return self.root / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """MLflow's artifacts."""
+        return self.root / "mlartifacts"
+
+    @property
+    def serving(self) -> Path:
+        """Pushed models, as <model>/<version>/: the base path of a model server."""
+        return self.root / "serving"
+
+    def artifacts(self, pipeline: str) -> Path:
+        """TFX artifacts of one pipeline (its pipeline root)."""
+        return self.root / pipeline / "artifacts"
+
+    def logs(self, run_id: str) -> Path:
+        """Log file and reports of one run."""
+        return self.root / "logs" / run_id
