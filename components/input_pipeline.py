@@ -1,0 +1,85 @@
+"""tf.data from an Examples artifact to batches of images, for pretraining and training alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+
+from components import features, preprocessing
+
+# Decoded images are kept in memory up to this size (MNIST takes 47 MB); above it every epoch reads and decodes anew.
+MEMORY_LIMIT = 2**30
+# Images in the shuffle buffer of a data set that does not fit. Shards hold their records in random order already.
+_SHUFFLE_BUFFER = 8192
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Decoded images and labels of some splits.
+
+    Args:
+        dataset: yields (uint8 (height, width, channels), int64 label), in the order of the files.
+        count: number of images.
+        in_memory: (images, labels) tensors when they fit in memory, else none.
+    """
+
+    dataset: tf.data.Dataset
+    count: int
+    in_memory: tuple[tf.Tensor, tf.Tensor] | None
+
+    def batches(self, batch_size: int, seed: int | None = None) -> tf.data.Dataset:
+        """Batches of (uint8 images, int64 labels); a seed shuffles them anew in every epoch, the same way each run."""
+        if self.in_memory is None:
+            dataset = self.dataset
+            if seed is not None:
+                dataset = dataset.shuffle(_SHUFFLE_BUFFER, seed=seed)
+            return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+        images, labels = self.in_memory
+        indices = tf.data.Dataset.range(self.count)
+        if seed is not None:
+            # Shuffling indices and gathering whole batches costs 0.05 s per 60,000 images; shuffling images, 0.4 s.
+            indices = indices.shuffle(self.count, seed=seed)
+        gathered = indices.batch(batch_size).map(lambda i: (tf.gather(images, i), tf.gather(labels, i)))
+        return gathered.prefetch(tf.data.AUTOTUNE)
+
+
+def split_files(examples_uri: str, split: str) -> list[str]:
+    """The TFRecord files of one split, in order."""
+    return sorted(str(path) for path in Path(examples_uri, f"Split-{split}").iterdir())
+
+
+def load_images(files: Sequence[str], image_size: tuple[int, int], channels: int) -> ImageData:
+    """Reads, decodes and resizes the images of TFRecord files.
+
+    Args:
+        files: TFRecords of tf.Example, uncompressed.
+        image_size: height and width in pixels.
+        channels: 1 or 3.
+    """
+    records = tf.data.TFRecordDataset(files)
+    count = int(records.reduce(tf.constant(0, tf.int64), lambda n, _: n + 1))
+    dataset = records.map(
+        lambda record: _parse(record, image_size, channels), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    size = count * image_size[0] * image_size[1] * channels
+    in_memory = dataset.batch(max(count, 1)).get_single_element() if 0 < size <= MEMORY_LIMIT else None
+    return ImageData(dataset, count, in_memory)
+
+
+def _parse(record: tf.Tensor, image_size: tuple[int, int], channels: int) -> tuple[tf.Tensor, tf.Tensor]:
+    parsed = tf.io.parse_single_example(
+        record,
+        {features.IMAGE: tf.io.FixedLenFeature((), tf.string), features.LABEL: tf.io.FixedLenFeature((), tf.int64)},
+    )
+    return preprocessing.prepare(parsed[features.IMAGE], image_size, channels), parsed[features.LABEL]
+
+
+def read_records(files: Sequence[str], limit: int) -> list[bytes]:
+    """The first `limit` serialized examples of TFRecord files."""
+    return list(tf.data.TFRecordDataset(files).take(limit).as_numpy_iterator())
+
+
+def read_labels(examples_uri: str) -> list[str]:
+    """Class names in index order."""
+    return Path(examples_uri, features.LABELS_FILE).read_text(encoding="utf-8").splitlines()
