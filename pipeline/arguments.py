@@ -1,0 +1,217 @@
+"""Command line and YAML to RunConfig, and back.
+
+jsonargparse parses and checks types; this module decides what overrides what. From weakest
+to strongest: the preset (the one named, else the one for the data), VISION_TFX_HOME, --config FILE, other options.
+"""
+
+import dataclasses
+import os
+import re
+import unicodedata
+from argparse import ArgumentError
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+
+from components.errors import UsageError
+from pipeline.config import RunConfig
+from pipeline.fields import accepted, did_you_mean, field_types, flatten, nearest
+from pipeline.presets import FOLDER_PLACEHOLDER, PRESETS
+
+_TYPES = field_types()
+_OPTIONS = {"config", "predict", "help"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a command line asks for.
+
+    Args:
+        config: The resolved configuration.
+        predict: Images to show to the pushed model afterwards.
+    """
+
+    config: RunConfig
+    predict: tuple[str, ...] = ()
+
+
+def parse(arguments: Sequence[str]) -> Request:
+    """Reads `[PRESET] [--config FILE] [--KEY VALUE]...`.
+
+    Raises:
+        UsageError: An unknown key or preset, a value of the wrong type, an unreadable file.
+    """
+    arguments = [_normal(token) for token in arguments]
+    _refuse_unknown([token[2:].partition("=")[0] for token in arguments if token.startswith("--")], option=True)
+    given = _parsed(_command_line().parse_args, _quoted_values(arguments), defaults=False).as_dict()
+    preset, file, predict = given.pop("preset", None), given.pop("config", None), given.pop("predict", None)
+    overrides = _merged(_read(file) if file else {}, given)
+    return Request(resolve(preset, overrides, has_file=file is not None), tuple(predict or ()))
+
+
+def resolve(preset: str | None, overrides: Mapping[str, Any], *, has_file: bool = False) -> RunConfig:
+    """Lays overrides (nested) over a preset; without a preset, over the one that fits the data."""
+    data = overrides.get("data")
+    if preset is None and data is None and not has_file:
+        raise UsageError(f"nothing to run was named: give a preset ({', '.join(PRESETS)}) or --data folder:PATH")
+    base = PRESETS[_preset_name(preset) if preset is not None else _preset_for(str(data or "digits"))].config
+    home = os.environ.get("VISION_TFX_HOME") or base.home
+    merged = _merged(dataclasses.asdict(base), {"home": home}, overrides)
+    merged["data"] = _absolute(merged["data"])
+    if "name" not in overrides and base.data == FOLDER_PLACEHOLDER:
+        merged["name"] = _default_name(merged["data"], base.name)
+    parser = _fields()
+    return RunConfig(**vars(parser.instantiate(_parsed(parser.parse_object, merged))))
+
+
+def to_yaml(config: RunConfig) -> str:
+    """Every field as YAML that `--config` takes back unchanged."""
+    parser = _fields()
+    return str(parser.dump(parser.parse_object(dataclasses.asdict(config)), skip_unset=False))
+
+
+def help_text(program: str, description: str) -> str:
+    """The help page of a command that takes a configuration."""
+    parser = _command_line(program, description)
+    return re.sub(r"--([\w.]+)", lambda option: _as_option(option[1]), parser.format_help())
+
+
+def _fields(**options: Any) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, **options)
+    # With a default for the name, a file or a command line may leave it out.
+    parser.add_argument("--name", type=str, default="", help="Name of pipeline, MLflow experiment and served model.")
+    parser.add_class_arguments(RunConfig, as_group=False, skip={"name"})
+    return parser
+
+
+def _command_line(program: str = "vision-tfx run", description: str = "") -> ArgumentParser:
+    parser = _fields(prog=program, description=description)
+    parser.add_argument("preset", nargs="?", metavar="PRESET", help=f"One of {', '.join(PRESETS)}.")
+    parser.add_argument("--config", metavar="FILE", help="YAML as `vision-tfx show` prints it; may be partial.")
+    parser.add_argument(
+        "--predict", metavar="IMAGE", action="append", help="Show this image to the pushed model afterwards."
+    )
+    return parser
+
+
+def _parsed(parse: Callable[..., Namespace], *arguments: Any, **options: Any) -> Namespace:
+    """Calls one of the parser's methods and turns its error, if any, into one sentence."""
+    try:
+        return parse(*arguments, **options)
+    except ArgumentError as error:
+        raise UsageError(_sentence(str(error))) from None
+
+
+def _sentence(message: str) -> str:
+    key = re.search(r'Parser key "([\w.]+)"', message)
+    value = re.search(r"(?:Got|Given) value: (.*)", message)
+    if key and value and key[1] in _TYPES:
+        return f"{key[1]} must be {accepted(_TYPES[key[1]])}, not {value[1]!r}"
+    return " ".join(message.split())
+
+
+def _normal(token: str) -> str:
+    """--model.hidden-units=[1] as --model.hidden_units=[1]: dashes and underscores are one."""
+    if not token.startswith("--"):
+        return token
+    key, equals, value = token.partition("=")
+    return "--" + key[2:].replace("-", "_") + equals + value
+
+
+def _quoted_values(arguments: Sequence[str]) -> list[str]:
+    """Values as YAML has them: none as null, 500,500 as [500,500]."""
+    result: list[str] = []
+    for token in arguments:
+        key, equals, value = token.partition("=") if token.startswith("--") else ("", "", token)
+        previous = result[-1] if result else ""
+        owner = key[2:] if equals else previous[2:] if previous.startswith("--") else ""
+        result.append(key + equals + _yaml_value(value, _TYPES.get(owner)) if equals or not key else token)
+    return result
+
+
+def _yaml_value(value: str, hint: Any) -> str:
+    if value.lower() == "none" and "none" in accepted(hint):
+        return "null"
+    if re.fullmatch(r"[\d, ]+", value) and "a list" in accepted(hint):
+        return f"[{value}]"
+    return value
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        tree = yaml.safe_load(text) or {}
+    except FileNotFoundError:
+        raise UsageError(f"there is no configuration file {path}: `vision-tfx show PRESET > FILE` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the configuration file {path} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise UsageError(f"{path} must hold `key: value` lines as `vision-tfx show PRESET` prints them")
+    if not tree:
+        return {}
+    _refuse_unknown(flatten(tree), where=f" in {path}")
+    return dict(_parsed(_fields().parse_string, text, defaults=False).as_dict())
+
+
+def _refuse_unknown(keys: Sequence[str] | Mapping[str, Any], *, option: bool = False, where: str = "") -> None:
+    groups = {name.rpartition(".")[0] for name in _TYPES} - {""}
+    known = [*_TYPES, *sorted(_OPTIONS)] if option else list(_TYPES)
+    for key in keys:
+        if key not in known and key not in groups:
+            wrong, *meant = (_as_option(name) if option else name for name in (key, *nearest(key, known)))
+            raise UsageError(f"there is no {'option' if option else 'key'} {wrong}{where}{did_you_mean(meant)}")
+
+
+def _as_option(key: str) -> str:
+    return "--" + key.replace("_", "-")
+
+
+def _preset_name(given: str) -> str:
+    if given in PRESETS:
+        return given
+    if given.startswith(("folder:", "tfds:")):
+        raise UsageError(f"{given} is data, not a preset; did you mean --data {given}?")
+    if Path(given).is_dir():
+        raise UsageError(f"{given} is a folder, not a preset; did you mean --data folder:{given}?")
+    if Path(given).suffix in (".yaml", ".yml"):
+        raise UsageError(f"{given} is a file, not a preset; did you mean --config {given}?")
+    close = [name for name in PRESETS if name.startswith(given)] or nearest(given, PRESETS)
+    raise UsageError(f"there is no preset {given} (`vision-tfx presets` lists all){did_you_mean(close)}")
+
+
+def _preset_for(data: str) -> str:
+    fitting = [name for name, preset in PRESETS.items() if preset.config.data == data]
+    return fitting[0] if fitting else "folder-dbn"
+
+
+def _absolute(data: Any) -> Any:
+    """folder:PATH with an absolute PATH: one folder is one configuration, from wherever it is named."""
+    if not isinstance(data, str) or not data.startswith("folder:") or data == FOLDER_PLACEHOLDER:
+        return data
+    path = data.removeprefix("folder:")
+    return "folder:" + str(Path(path).expanduser().resolve()) if path else data
+
+
+def _default_name(data: str, fallback: str) -> str:
+    """A name that folders, MLflow and model servers all take: the data's, in lower-case ASCII with dashes."""
+    kind, _, rest = str(data).partition(":")
+    if not rest or data == FOLDER_PLACEHOLDER:
+        return fallback
+    stem = Path(rest).name if kind == "folder" else rest
+    ascii_only = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-") or fallback
+
+
+def _merged(*trees: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings laid over one another; later ones win."""
+    result: dict[str, Any] = {}
+    for tree in trees:
+        for key, value in tree.items():
+            nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = _merged(result[key], value) if nested else value
+    return result

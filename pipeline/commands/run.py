@@ -1,0 +1,38 @@
+"""`vision-tfx run [PRESET] [--data DATA] [overrides]`: the whole pipeline, from images to a pushed model."""
+
+from collections.abc import Sequence
+
+from components.errors import GateRefused, VisionTfxError
+
+_DESCRIPTION = """Trains, judges and pushes a classifier. Every field of the configuration is an option; dashes and
+underscores are one (--model.hidden-units 500,500). Exit code: 0 pushed or already up to date, 2 usage, 3 a gate
+refused data or model, 1 failure."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Resolves the configuration, checks what can be checked at once, then runs."""
+    from pipeline.arguments import help_text, parse
+
+    if {"-h", "--help"} & set(arguments):
+        print(help_text("vision-tfx run", _DESCRIPTION))
+        return 0
+    request = parse(arguments)
+    from pipeline.preflight import check
+
+    check(request.config)
+    from pipeline.runner import run_local  # imports TFX
+
+    result = run_local(request.config)
+    code = _exit_code(result)
+    if code == 0 and request.predict:
+        from pipeline.commands.predict import answer
+
+        code = answer(request.predict, home=request.config.home, model=request.config.name)
+    return code
+
+
+def _exit_code(result: object) -> int:
+    if not result.blessed:  # type: ignore[attr-defined]
+        return GateRefused.exit_code
+    pushed = result.pushed_version is not None or result.up_to_date  # type: ignore[attr-defined]
+    return 0 if pushed else VisionTfxError.exit_code

@@ -1,0 +1,14 @@
+"""`vision-tfx show PRESET [overrides]`: the resolved configuration as YAML."""
+
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints what `run` with the same arguments would use."""
+    from pipeline.arguments import help_text, parse, to_yaml
+
+    if {"-h", "--help"} & set(arguments):
+        print(help_text("vision-tfx show", "Prints the configuration of `run` with the same arguments, as YAML."))
+        return 0
+    print(to_yaml(parse(arguments).config), end="")
+    return 0

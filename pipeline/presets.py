@@ -1,0 +1,108 @@
+"""Labelled experiments: each preset's docstring says its command, expected time, expected error and source."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from models.config import DBNConfig, RBMConfig, TrainingConfig
+from pipeline.config import GatesConfig, RunConfig
+
+# The data of a preset that has none of its own: whoever runs it names the folder.
+FOLDER_PLACEHOLDER = "folder:PATH"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A configuration with a name and with what to expect of it.
+
+    Args:
+        config: The whole configuration; its `name` is the preset's name.
+        summary: What it is, in one line.
+        command: The command that runs it.
+        expected_time: Time of a first run and the machine it was measured on.
+        expected_error: Top-1 error on the test split, in percent.
+        source: Where model and hyper-parameters come from.
+    """
+
+    config: RunConfig
+    summary: str
+    command: str
+    expected_time: str
+    expected_error: str
+    source: str
+
+
+def _preset(build: Callable[[], RunConfig]) -> Preset:
+    """Reads a preset out of a function: the configuration from its result, the rest from its docstring."""
+    summary, _, labelled = inspect.cleandoc(build.__doc__ or "").partition("\n\n")
+    said = {}
+    for paragraph in labelled.replace("\n    ", " ").splitlines():
+        label, _, text = paragraph.partition(": ")
+        said[label] = text
+    return Preset(
+        config=build(),
+        summary=summary,
+        command=said.get("Command", ""),
+        expected_time=said.get("Time", ""),
+        expected_error=said.get("Error", ""),
+        source=said.get("Source", ""),
+    )
+
+
+def digits_dbn() -> RunConfig:
+    """Bundled handwritten digits, small deep belief net: the whole road in minutes, without network.
+
+    Command: vision-tfx run digits-dbn
+    Time: not yet recorded
+    Error: not yet recorded
+    Source: data of scikit-learn's load_digits (UCI, 1,797 images of 8 x 8 grey pixels); the net is ours, the training
+        that of Hinton & Salakhutdinov, Science 313 (2006)
+    """
+    return RunConfig(
+        name="digits-dbn",
+        data="digits",
+        model=DBNConfig(image_size=(8, 8), hidden_units=(200, 200), pretraining=RBMConfig(epochs=30, batch_size=20)),
+        training=TrainingConfig(epochs=30, batch_size=50),
+        gates=GatesConfig(max_top1_error=5.0),
+    )
+
+
+def mnist_dbn() -> RunConfig:
+    """MNIST, deep belief net 784-500-500-2000-10: the classifier of 2006.
+
+    Command: vision-tfx run mnist-dbn --data-dir DIR
+    Time: not yet recorded
+    Error: not yet recorded
+    Source: Hinton & Salakhutdinov, Science 313 (2006) 504, and the code released with it; MNIST of LeCun, Cortes
+        and Burges through TFDS (55,000 training, 5,000 validation, 10,000 test images)
+    """
+    return RunConfig(
+        name="mnist-dbn",
+        data="tfds:mnist",
+        validation_share=1 / 12,
+        model=DBNConfig(image_size=(28, 28), hidden_units=(500, 500, 2000), pretraining=RBMConfig(epochs=50)),
+        training=TrainingConfig(epochs=40, learning_rate=0.1, schedule="cosine"),
+        gates=GatesConfig(max_top1_error=2.0),
+    )
+
+
+def folder_dbn() -> RunConfig:
+    """Any folder of class folders, deep belief net on 32 x 32 colour images: a first model of your own data.
+
+    Command: vision-tfx run --data folder:PATH
+    Time: depends on the folder
+    Error: depends on the folder
+    Source: ours
+    """
+    return RunConfig(
+        name="folder-dbn",
+        data=FOLDER_PLACEHOLDER,
+        model=DBNConfig(image_size=(32, 32), channels=3, hidden_units=(500, 500), pretraining=RBMConfig(epochs=20)),
+        training=TrainingConfig(epochs=30, patience=10),
+        gates=GatesConfig(min_gain=0.1),
+    )
+
+
+PRESETS: dict[str, Preset] = {
+    preset.config.name: preset for preset in map(_preset, (digits_dbn, mnist_dbn, folder_dbn))
+}

@@ -1,0 +1,119 @@
+"""Checks before a run: every number has a range, and each refusal names field, value, range and cure."""
+
+import dataclasses
+import shutil
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import UsageError
+from pipeline import preflight
+from pipeline.fields import field_types
+from pipeline.preflight import RANGES, Range
+from pipeline.presets import PRESETS
+
+DIGITS = PRESETS["digits-dbn"].config
+
+
+def changed(key: str, value: Any, config: Any = DIGITS) -> Any:
+    head, _, rest = key.partition(".")
+    new = changed(rest, value, getattr(config, head)) if rest else value
+    return dataclasses.replace(config, **{head: new})
+
+
+def test_every_number_has_a_range():
+    numbers = {key for key, hint in field_types().items() if "int" in str(hint) or "float" in str(hint)}
+    assert numbers <= set(RANGES)
+    assert set(RANGES) <= set(field_types())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("validation_share", 0.0, "validation_share is 0.0, but must be above 0 and below 1"),
+        ("test_share", 1.0, "above 0 and below 1"),
+        ("validation_share", float("nan"), "validation_share is nan"),
+        ("training.learning_rate", float("inf"), "training.learning_rate is inf"),
+        ("seed", -1, "seed is -1, but must be at least 0"),
+        ("model.hidden_units", (), "model.hidden_units is empty"),
+        ("model.hidden_units", (100, 0), "model.hidden_units is 0, but must be at least 1"),
+        ("model.image_size", (0, 8), "model.image_size is 0"),
+        ("training.batch_size", 0, "training.batch_size is 0"),
+        ("training.momentum", 1.0, "at least 0 and below 1"),
+        ("gates.max_top1_error", 101.0, "at least 0 and at most 100"),
+        ("gates.max_broken_percent", -1.0, "change it with --gates.max-broken-percent"),
+    ],
+)
+def test_out_of_range(key: str, value: Any, words: str):
+    with pytest.raises(UsageError, match=words):
+        preflight.check_ranges(changed(key, value))
+
+
+def test_none_is_no_number_to_judge():
+    preflight.check_ranges(changed("gates.max_top1_error", None))
+
+
+def test_shares_leave_something_to_train_on():
+    config = dataclasses.replace(DIGITS, validation_share=0.5, test_share=0.5)
+    with pytest.raises(UsageError, match="leaves nothing to train on"):
+        preflight.check_ranges(config)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "-x", "a b", "größe", "a:b", "x" * 64, "serving", "logs"])
+def test_bad_names(name: str):
+    with pytest.raises(UsageError, match="--name"):
+        preflight.check_name(name)
+
+
+@pytest.mark.parametrize("name", ["digits-dbn", "A", "7.up_x"])
+def test_good_names(name: str):
+    preflight.check_name(name)
+
+
+@pytest.mark.parametrize("data", ["", "folder:", "tfds:", "s3:x", "digit", "folder:PATH"])
+def test_bad_data(data: str):
+    with pytest.raises(UsageError, match="folder:PATH"):
+        preflight.check_data(data)
+
+
+def test_folder_is_checked_by_the_station_that_reads_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    seen = []
+    datasets = types.ModuleType("components.datasets")
+    datasets.check_folder = seen.append  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "components.datasets", datasets)
+    preflight.check_data(f"folder:{tmp_path}")
+    assert seen == [tmp_path]
+
+
+def test_home_is_made(tmp_path: Path):
+    preflight.check(dataclasses.replace(DIGITS, home=str(tmp_path / "new" / "home")))
+    assert list((tmp_path / "new" / "home").iterdir()) == []
+
+
+def test_home_below_a_file(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"the home .*file/home cannot be written \(Not a directory\); .*--home"):
+        preflight.check_writable(tmp_path / "file" / "home")
+
+
+def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def denied(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(preflight.tempfile, "TemporaryFile", denied)  # root may write anywhere
+    with pytest.raises(UsageError, match=r"cannot be written \(Permission denied\)"):
+        preflight.check_writable(tmp_path)
+
+
+def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=10 * 1024**2))
+    with pytest.raises(UsageError, match="10 MiB free, but this run needs about 501 MiB"):
+        preflight.check_space(tmp_path, 1024**2)
+
+
+def test_range_in_words():
+    assert str(Range(0, 1, open_low=True, open_high=True)) == "above 0 and below 1"
+    assert str(Range(1)) == "at least 1"

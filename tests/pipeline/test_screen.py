@@ -1,0 +1,137 @@
+"""The screen: others' noise goes to the log, ours to the console, on a terminal and elsewhere."""
+
+import io
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipeline.screen import Screen, summary_lines
+
+
+@dataclass
+class Station:
+    name: str
+    status: str
+    seconds: float
+    reason: str = ""
+
+
+@dataclass
+class Result:
+    blessed: bool = True
+    pushed_version: int | None = 1700000000
+    pushed_uri: str | None = "/home/serving/digits-dbn/1700000000"
+    mlflow_run_id: str = "abc"
+    metrics: dict = field(
+        default_factory=lambda: {
+            "validation_top1_error": 4.0,
+            "test_top1_error": 3.5,
+            "test_top1_error_low": 2.1,
+            "test_top1_error_high": 5.4,
+        }
+    )
+    stations: list = field(
+        default_factory=lambda: [Station("Trainer", "ran", 12.34), Station("Pusher", "cached", 0.02)]
+    )
+    up_to_date: bool = False
+    log_file: str = "/home/logs/1/run.log"
+
+
+NOISE = """
+import os, subprocess, sys
+from pathlib import Path
+from pipeline.screen import Screen
+screen = Screen()
+with screen.capture(Path(sys.argv[1])):
+    screen.start(["Trainer"])
+    print("python noise")
+    print("python error", file=sys.stderr)
+    os.write(2, b"C++ noise\\n")
+    subprocess.run(["echo", "child noise"])
+    screen.update("Trainer", "running")
+    screen.progress("Trainer", "epoch 1 of 2")
+    screen.update("Trainer", "ran", 1.5, "source changed")
+print("after")
+"""
+
+
+def test_only_the_screen_reaches_stdout(tmp_path: Path):
+    log = tmp_path / "logs" / "run.log"
+    done = subprocess.run([sys.executable, "-c", NOISE, str(log)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["Trainer                  ran           1.5 s  source changed", "after"]
+    assert done.stderr == ""
+    written = log.read_text()
+    for noise in ("python noise", "python error", "C++ noise", "child noise"):
+        assert noise in written
+
+
+def test_descriptors_come_back_after_an_error(tmp_path: Path, capfd: pytest.CaptureFixture):
+    with pytest.raises(KeyboardInterrupt), Screen().capture(tmp_path / "run.log"):
+        raise KeyboardInterrupt
+    os.write(1, b"heard\n")
+    assert capfd.readouterr().out == "heard\n"
+
+
+def test_log_file_is_appended_to(tmp_path: Path):
+    for word in (b"first\n", b"second\n"):
+        with Screen().capture(tmp_path / "run.log"):
+            os.write(1, word)
+    assert (tmp_path / "run.log").read_bytes() == b"first\nsecond\n"
+
+
+def test_live_table_on_a_terminal():
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    screen = Screen(console)
+    screen.start(["Ingest", "Trainer"])
+    screen.update("Ingest", "cached", 0.1)
+    screen.update("Trainer", "running")
+    screen.progress("Trainer", "epoch 3 of 30")
+    screen.stop()
+    seen = console.file.getvalue()
+    assert "Ingest" in seen
+    assert "epoch 3 of 30" in seen
+
+
+def test_one_plain_line_per_finished_station():
+    console = Console(file=io.StringIO(), width=40)
+    screen = Screen(console)
+    screen.start(["A", "B"])
+    screen.update("A", "running")
+    screen.update("A", "failed", 2.0, "a reason that is longer than forty columns of a narrow screen")
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 1
+    assert lines[0].split()[:3] == ["A", "failed", "2.0"]
+    assert lines[0].endswith("narrow screen")
+
+
+def test_summary_of_a_pushed_run():
+    console = Console(file=io.StringIO(), width=60)
+    Screen(console).summary(Result())
+    seen = console.file.getvalue()
+    assert "Trainer" in seen and "12.3" in seen
+    assert "top-1 error 3.50 % (95 % confidence 2.10 to 5.40)" in seen
+    assert "version 1700000000" in seen
+    assert "/home/serving/digits-dbn/1700000000" in seen
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"up_to_date": True}, "Up to date: version 1700000000"),
+        ({"blessed": False, "pushed_uri": None, "pushed_version": None}, "Not blessed, so not pushed"),
+        ({"pushed_uri": None, "pushed_version": None}, "Blessed, but not pushed"),
+    ],
+)
+def test_summary_says_how_it_ended(changes: dict, words: str):
+    assert any(words in line for line in summary_lines(Result(**changes)))
+
+
+def test_summary_says_why_nothing_was_pushed():
+    stations = [Station("Evaluator", "ran", 1.0), Station("Pusher", "skipped", 0.0, "top-1 error 12 % is above 5 %")]
+    result = Result(blessed=False, pushed_uri=None, pushed_version=None, stations=stations)
+    assert any("top-1 error 12 % is above 5 %" in line for line in summary_lines(result))
