@@ -1,0 +1,287 @@
+"""MLflow around a run: the parent run, a child run for every station, the data set, the registered model.
+
+Everything lies below the home: a sqlite file and a folder of artifacts. An unusable MLflow stops a run at `start`, when
+nothing was done yet; from then on it is warned of in the log and the run goes on.
+"""
+
+import dataclasses
+import functools
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+
+from components.errors import UsageError, VisionTfxError
+from components.tracking import (
+    PARENT_RUN_VARIABLE,
+    STATION_TAG,
+    TRACKING_URI_VARIABLE,
+    metric_entities,
+    param_entities,
+    quiet_mlflow,
+    run_tags,
+)
+from pipeline import registry
+from pipeline.arguments import to_yaml
+from pipeline.config import RunConfig
+from pipeline.fields import flatten
+from pipeline.home import Home
+from pipeline.provenance import provenance
+
+if TYPE_CHECKING:
+    from pipeline.station import StationReport
+
+CONFIG_FILE = "config.yaml"
+MAX_DIGEST = 36  # characters that MLflow keeps of a data set's digest; the tag data.digest has them all
+# A skipped station is KILLED on MLflow's pages: a green tick would say that it ran.
+_RUN_STATUS = {"ran": "FINISHED", "cached": "FINISHED", "resolved": "FINISHED", "skipped": "KILLED", "failed": "FAILED"}
+
+_log = logging.getLogger(__name__)
+_Arguments = ParamSpec("_Arguments")
+
+
+def _survives(method: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
+    """Makes a method that writes to MLflow warn instead of raise."""
+
+    @functools.wraps(method)
+    def guarded(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
+        try:
+            method(*args, **kwargs)
+        except Exception as error:  # whatever it is, a run is worth more than its record
+            _log.warning("MLflow failed in %s, and the run goes on without: %s", method.__name__, error)
+
+    return guarded
+
+
+class RunTracker:
+    """One MLflow run for one run of the pipeline, in the experiment that has the configuration's name.
+
+    Args:
+        home: Where mlflow.db and mlartifacts/ lie.
+        config: What is run.
+    """
+
+    def __init__(self, home: Home, config: RunConfig):
+        self._home = home
+        self._config = config
+        self._client: Any = None
+        self._experiment = ""
+        self._run = ""
+        self._environment: dict[str, str | None] = {}
+
+    def start(self, run_id: str) -> str:
+        """Opens the run, logs what is known beforehand and exports both for the stations.
+
+        Runs of this experiment that an earlier process left open are ended as KILLED: the home's lock says that no
+        other process is at work.
+
+        Args:
+            run_id: The pipeline's run id, which becomes the run's name.
+
+        Returns:
+            The MLflow run id.
+
+        Raises:
+            UsageError: The home's path cannot be written as a database address.
+            VisionTfxError: mlflow.db cannot be written, or is not a database that this MLflow understands.
+        """
+        uri = tracking_uri(self._home)
+        last_write_ms = _check_database(self._home.mlflow_database)
+        quiet_mlflow()
+        from mlflow import MlflowClient, MlflowException
+
+        try:
+            self._client = MlflowClient(uri)
+            self._experiment = self._open_experiment()
+            self._end_crashed_runs(last_write_ms)
+            self._run = self._client.create_run(self._experiment, tags=run_tags(), run_name=run_id).info.run_id
+        except MlflowException as error:
+            raise VisionTfxError(
+                f"MLflow cannot use {self._home.mlflow_database}: {error}; after a change of MLflow's version, "
+                f"`mlflow db upgrade {uri}` brings it up to date, or move the file away to begin a new one"
+            ) from error
+        self._export(uri)
+        self._describe()
+        return self._run
+
+    @_survives
+    def set_data_digest(self, digest: str, source: str, splits: Mapping[str, int] | None = None) -> None:
+        """Logs which data the run saw, without reading any.
+
+        Args:
+            digest: Hash of the content of all images.
+            source: Where they come from: a folder, or a data set's name.
+            splits: Number of images by split.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        counts = dict(splits or {})
+        dataset = Dataset(
+            name=self._config.data,
+            digest=digest[:MAX_DIGEST],
+            source_type="local",
+            source=json.dumps({"uri": source}),
+            profile=json.dumps({"num_rows": sum(counts.values()), **counts}),
+        )
+        context = InputTag("mlflow.data.context", "training")
+        self._client.log_inputs(self._run, [DatasetInput(dataset, [context])])
+        self._client.set_tag(self._run, "data.digest", digest)
+
+    @_survives
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Logs results of the whole run, such as the top-1 error in percent."""
+        self._client.log_batch(self._run, metrics=metric_entities(metrics))
+
+    @_survives
+    def record_stations(self, stations: "Sequence[StationReport]") -> None:
+        """Gives every station a child run with what became of it; a second call brings them up to date.
+
+        Stations that opened their own child run have it completed; the others get one with the report's times.
+
+        Args:
+            stations: What the runner knows of them.
+        """
+        children = {run.data.tags.get(STATION_TAG): run for run in self._children()}
+        for report in stations:
+            child = children.get(report.name) or self._client.create_run(
+                self._experiment, report.started_ms or None, run_tags(self._run), report.name
+            )
+            self._complete(child, report)
+
+    @_survives
+    def register(
+        self,
+        pushed_uri: str,
+        version: int,
+        metrics: Mapping[str, float] | None = None,
+        example: bytes | None = None,
+    ) -> None:
+        """Registers the pushed model under the configuration's name and makes it the champion.
+
+        The same version is never registered twice.
+
+        Args:
+            pushed_uri: Folder of the pushed SavedModel.
+            version: The version it is served as.
+            metrics: Its results on test and validation, errors in percent.
+            example: An encoded image that it was shown, kept as the model's input example.
+        """
+        registry.register(
+            self._client, self._run, self._config.name, pushed_uri, version, metrics=metrics or {}, example=example
+        )
+
+    def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+        """Ends the run, and any child still open, and takes back what was exported. Harmless without a start.
+
+        Args:
+            status: "KILLED" after an interruption.
+        """
+        for name, value in self._environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._environment = {}
+        if self._run:
+            self._end(status)
+
+    @_survives
+    def _end(self, status: str) -> None:
+        for child in self._children():
+            if child.info.status == "RUNNING":
+                self._client.set_terminated(child.info.run_id, "KILLED")
+        self._client.set_terminated(self._run, status)
+
+    def _open_experiment(self) -> str:
+        """The experiment's id. Without a location of its own, MLflow would write artifacts to ./mlruns."""
+        location = (self._home.mlflow_artifacts.resolve() / self._config.name).as_uri()
+        experiment = self._client.get_experiment_by_name(self._config.name)
+        if experiment is None:
+            return str(self._client.create_experiment(self._config.name, artifact_location=location))
+        if experiment.lifecycle_stage == "deleted":  # by hand, on MLflow's pages
+            self._client.restore_experiment(experiment.experiment_id)
+        if experiment.artifact_location != location:
+            _log.warning("The home was moved: MLflow goes on writing figures to %s.", experiment.artifact_location)
+        return str(experiment.experiment_id)
+
+    def _end_crashed_runs(self, last_write_ms: int) -> None:
+        for run in self._client.search_runs([self._experiment], "attributes.status = 'RUNNING'"):
+            self._client.set_tag(run.info.run_id, "reason", "its process ended without closing it")
+            self._client.set_terminated(run.info.run_id, "KILLED", max(last_write_ms, run.info.start_time))
+
+    def _export(self, uri: str) -> None:
+        for name, value in {TRACKING_URI_VARIABLE: uri, PARENT_RUN_VARIABLE: self._run}.items():
+            self._environment[name] = os.environ.get(name)
+            os.environ[name] = value
+
+    @_survives
+    def _describe(self) -> None:
+        from mlflow.entities import RunTag
+
+        made_by = provenance()
+        if "git.commit" in made_by:
+            made_by["mlflow.source.git.commit"] = made_by["git.commit"]  # the name that MLflow's pages look for
+        tags = [RunTag(name, value) for name, value in made_by.items()]
+        params = param_entities(flatten(dataclasses.asdict(self._config)))
+        self._client.log_batch(self._run, params=params, tags=tags)
+        self._client.log_text(self._run, to_yaml(self._config), CONFIG_FILE)
+
+    def _children(self) -> list[Any]:
+        return list(self._client.search_runs([self._experiment], f"tags.`mlflow.parentRunId` = '{self._run}'"))
+
+    def _complete(self, child: Any, report: "StationReport") -> None:
+        from mlflow.entities import RunTag
+
+        tags = {STATION_TAG: report.name, "status": report.status, "reason": report.reason}
+        if report.execution_id is not None:
+            tags["mlmd.execution_id"] = str(report.execution_id)
+        tags |= {f"output.{key}": "\n".join(uris) for key, uris in report.outputs.items()}
+        self._client.log_batch(
+            child.info.run_id,
+            metrics=metric_entities({"seconds": report.seconds}),
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
+        # A station's own run knows better than the report whether it failed or was interrupted.
+        if child.info.status in ("RUNNING", "FINISHED"):
+            status = _RUN_STATUS[report.status]
+            self._client.set_terminated(child.info.run_id, status, report.finished_ms or None)
+
+
+def tracking_uri(home: Home) -> str:
+    """The address of MLflow for all that is in a home.
+
+    Raises:
+        UsageError: The path has a "?" or "%", which mean something else in an address.
+    """
+    path = str(home.mlflow_database.resolve())
+    if set("?%") & set(path):
+        raise UsageError(
+            f"the home {home.root} has a ? or % in its path, which MLflow cannot use: choose another --home"
+        )
+    return f"sqlite:///{path}"
+
+
+def _check_database(path: Path) -> int:
+    """Asks sqlite whether the file can be written, because MLflow repeats a failing attempt for 100 s.
+
+    Returns:
+        When the file was last written, in ms since 1970; now for a new one.
+    """
+    now = int(time.time() * 1000)
+    last_write_ms = int(path.stat().st_mtime * 1000) if path.exists() else now
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+    except (OSError, sqlite3.Error) as error:
+        raise VisionTfxError(
+            f"MLflow's database {path} cannot be written ({error}): free it if another program holds it, "
+            "check the folder's permissions, or move the file away to begin a new one"
+        ) from error
+    return last_write_ms
