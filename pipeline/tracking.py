@@ -53,7 +53,7 @@ def _survives(method: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
         try:
             method(*args, **kwargs)
         except Exception as error:  # whatever it is, a run is worth more than its record
-            _log.warning("MLflow failed in %s, and the run goes on without: %s", method.__name__, error)
+            _log.warning("MLflow failed in %s, and the run goes on without: %s", method.__name__.strip("_"), error)
 
     return guarded
 

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import warnings
 
 import pytest
 from matplotlib.figure import Figure
@@ -9,17 +8,16 @@ from matplotlib.figure import Figure
 from components import tracking
 from components.tracking import PARENT_RUN_VARIABLE, TRACKING_URI_VARIABLE, StationTracker, epoch_callback, station_run
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+# MLflow 3.17 with SQLAlchemy 2.1
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     tracking.quiet_mlflow()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from mlflow import MlflowClient
+    from mlflow import MlflowClient
 
-        return MlflowClient(f"sqlite:///{tmp_path_factory.mktemp('home')}/mlflow.db")
+    return MlflowClient(f"sqlite:///{tmp_path_factory.mktemp('home')}/mlflow.db")
 
 
 @pytest.fixture

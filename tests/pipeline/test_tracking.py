@@ -1,0 +1,304 @@
+import hashlib
+import json
+import os
+import sqlite3
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from components.errors import UsageError, VisionTfxError
+from components.tracking import PARENT_RUN_VARIABLE, TRACKING_URI_VARIABLE, station_run
+from pipeline import provenance as provenance_module
+from pipeline.config import RunConfig
+from pipeline.home import Home
+from pipeline.provenance import git_state, provenance
+from pipeline.tracking import RunTracker, tracking_uri
+
+# MLflow 3.17 with SQLAlchemy 2.1
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+
+CONFIG = RunConfig(name="tiny-dbn")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the runner tells of a station."""
+
+    name: str
+    status: str
+    started_ms: int = 0
+    finished_ms: int = 0
+    execution_id: int | None = None
+    outputs: dict = None
+    reason: str = ""
+
+    @property
+    def seconds(self):
+        return (self.finished_ms - self.started_ms) / 1000
+
+
+@pytest.fixture(autouse=True)
+def own_environment():
+    with mock.patch.dict(os.environ):
+        os.environ.pop(PARENT_RUN_VARIABLE, None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return Home(tmp_path_factory.mktemp("home of é"))
+
+
+@pytest.fixture
+def tracker(home, request):
+    tracker = RunTracker(home, replace(CONFIG, name=request.node.name))
+    tracker.start("run-1")
+    yield tracker
+    tracker.finish("FINISHED")
+
+
+@pytest.fixture
+def client(home):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri(home))
+
+
+def parent_of(tracker):
+    return os.environ[PARENT_RUN_VARIABLE]
+
+
+def children_of(client, tracker):
+    run = client.get_run(parent_of(tracker))
+    found = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+    return {child.info.run_name: child for child in found}
+
+
+def test_parent_run_says_what_is_run_and_by_which_code(tracker, client, home, tmp_path):
+    run = client.get_run(parent_of(tracker))
+    assert run.info.run_name == "run-1"
+    assert run.data.params["training.epochs"] == str(CONFIG.training.epochs)
+    assert run.data.params["model.pretraining.gibbs_steps"] == "1"
+    assert run.data.tags["version.mlflow"]
+    assert client.get_experiment(run.info.experiment_id).name == "test_parent_run_says_what_is_run_and_by_which_code"
+    artifact = client.download_artifacts(run.info.run_id, "config.yaml", str(tmp_path))
+    assert str(CONFIG.seed) in Path(artifact).read_text()
+    assert list(home.mlflow_artifacts.rglob("config.yaml")), "artifacts lie in the home"
+
+
+def test_configuration_artifact_runs_again_unchanged(tracker, client, tmp_path):
+    from pipeline.arguments import parse
+
+    artifact = client.download_artifacts(parent_of(tracker), "config.yaml", str(tmp_path))
+    assert parse(["--config", artifact]).config == tracker._config
+
+
+def test_environment_is_exported_for_the_run_only(home, monkeypatch):
+    monkeypatch.setenv(TRACKING_URI_VARIABLE, "http://elsewhere")
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
+    tracker = RunTracker(home, CONFIG)
+    run_id = tracker.start("run-1")
+    assert os.environ[PARENT_RUN_VARIABLE] == run_id
+    assert os.environ[TRACKING_URI_VARIABLE] == tracking_uri(home)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert "MLFLOW_RUN_ID" not in os.environ
+    tracker.finish("FINISHED")
+    assert os.environ[TRACKING_URI_VARIABLE] == "http://elsewhere"
+    assert PARENT_RUN_VARIABLE not in os.environ
+
+
+def test_every_station_gets_one_child_run(tracker, client):
+    with station_run("RBMPretrainer") as station:
+        station.log_metrics({"loss": 1.0}, step=1)
+    with pytest.raises(KeyboardInterrupt), station_run("Trainer"):
+        raise KeyboardInterrupt
+    reports = [
+        Report("ImageExampleGen", "ran", 1_000, 4_500, 1, {"examples": ["/home/a", "/home/b"]}),
+        Report("StatisticsGen", "cached", 5_000, 5_000, 2, {"statistics": ["/home/c"]}),
+        Report("RBMPretrainer", "ran", 6_000, 9_000, 3, {"model": ["/home/d"]}),
+        Report("Trainer", "failed", 9_000, 9_500, 4, {}, "interrupted"),
+        Report("Pusher", "skipped", 0, 0, None, {}, "Trainer failed"),
+    ]
+    tracker.record_stations(reports)
+    tracker.record_stations(reports)
+    children = children_of(client, tracker)
+    assert len(children) == len(reports)
+    assert len(client.search_runs([client.get_run(parent_of(tracker)).info.experiment_id])) == len(reports) + 1
+    generated = children["ImageExampleGen"]
+    assert (generated.info.start_time, generated.info.end_time) == (1_000, 4_500)
+    assert generated.data.metrics == {"seconds": 3.5}
+    assert generated.data.tags["output.examples"] == "/home/a\n/home/b"
+    assert generated.data.tags["mlmd.execution_id"] == "1"
+    assert children["RBMPretrainer"].data.metrics == {"loss": 1.0, "seconds": 3.0}
+    assert {name: (run.data.tags["status"], run.info.status) for name, run in children.items()} == {
+        "ImageExampleGen": ("ran", "FINISHED"),
+        "StatisticsGen": ("cached", "FINISHED"),
+        "RBMPretrainer": ("ran", "FINISHED"),
+        "Trainer": ("failed", "KILLED"),
+        "Pusher": ("skipped", "KILLED"),
+    }
+    assert children["Pusher"].data.tags["reason"] == "Trainer failed"
+
+
+def test_data_set_is_an_input_with_the_digest_given(tracker, client):
+    digest = hashlib.sha256(b"images").hexdigest()
+    tracker.set_data_digest(digest, "/data/digits", {"train": 8, "validation": 1, "test": 1})
+    run = client.get_run(parent_of(tracker))
+    (given,) = run.inputs.dataset_inputs
+    assert run.data.tags["data.digest"] == digest
+    assert digest.startswith(given.dataset.digest)
+    assert len(given.dataset.digest) == 36
+    assert json.loads(given.dataset.source) == {"uri": "/data/digits"}
+    assert json.loads(given.dataset.profile)["num_rows"] == 10
+
+
+def test_pushed_model_is_registered_once_as_champion(tracker, client, tmp_path):
+    from mlflow.artifacts import download_artifacts
+    from mlflow.models import Model
+
+    name = tracker._config.name
+    pushed = tmp_path / name / "1"
+    (pushed / "assets").mkdir(parents=True)
+    (pushed / "assets" / "labels.txt").write_text("zero\none\n")
+    for _ in range(2):
+        tracker.register(str(pushed), 1, {"top1_error": 2.5}, example=b"\x89PNG bytes")
+    champion = client.get_model_version_by_alias(name, "champion")
+    assert len(client.search_model_versions(f"name = '{name}'")) == 1
+    assert champion.tags == {"saved_model": str(pushed), "serving_version": "1"}
+    assert champion.run_id == parent_of(tracker)
+    folder = download_artifacts(f"models:/{name}@champion")
+    described = Model.load(folder)
+    assert described.signature.inputs.input_names() == ["image_bytes"]
+    assert described.signature.outputs.input_names() == ["probabilities", "classes", "scores"]
+    assert described.load_input_example(folder)["image_bytes"][0] == b"\x89PNG bytes"
+    assert described.metadata["labels"] == ["zero", "one"]
+    assert described.metadata["saved_model"] == str(pushed)
+    logged = client.get_logged_model(champion.model_id)
+    assert logged.status == "READY"
+    assert {metric.key: metric.value for metric in logged.metrics} == {"top1_error": 2.5}
+    assert client.get_run(parent_of(tracker)).data.metrics == {"top1_error": 2.5}
+
+    tracker.register(str(pushed.with_name("2")), 2)
+    assert client.get_model_version_by_alias(name, "champion").tags["serving_version"] == "2"
+    tracker.register(str(pushed), 1)  # after a rollback
+    assert client.get_model_version_by_alias(name, "champion").version == champion.version
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
+def test_finish_ends_the_run_and_open_children(home, client, status):
+    tracker = RunTracker(home, CONFIG)
+    run_id = tracker.start("run-1")
+    station = station_run("Trainer")
+    station.__enter__()
+    children = children_of(client, tracker)
+    tracker.finish(status)
+    assert client.get_run(run_id).info.status == status
+    assert client.get_run(children["Trainer"].info.run_id).info.status == "KILLED"
+
+
+def test_runs_left_open_by_a_crash_are_closed_when_they_were_last_heard_of(home, client):
+    crashed = RunTracker(home, CONFIG).start("crashed")
+    with station_run("Trainer"):
+        heard = home.mlflow_database.stat().st_mtime
+    os.utime(home.mlflow_database, (heard + 3600, heard + 3600))
+    tracker = RunTracker(home, CONFIG)
+    tracker.start("next")
+    closed = client.get_run(crashed).info
+    assert closed.status == "KILLED"
+    assert closed.end_time == pytest.approx((heard + 3600) * 1000, abs=1)
+    assert client.get_run(parent_of(tracker)).info.status == "RUNNING"
+    tracker.finish("FINISHED")
+
+
+def test_run_goes_on_when_mlflow_fails_after_the_start(tracker, monkeypatch, caplog):
+    def locked(*arguments, **keywords):
+        raise OSError("database is locked")
+
+    for method in ("log_batch", "search_runs", "log_inputs", "search_registered_models", "set_terminated"):
+        monkeypatch.setattr(tracker._client, method, locked)
+    tracker.log_metrics({"top1_error": 1.0})
+    tracker.record_stations([Report("Trainer", "ran", 1, 2, 1, {})])
+    tracker.set_data_digest("abc", "/data")
+    tracker.register("/pushed/1", 1)
+    tracker.finish("FINISHED")
+    assert len(caplog.records) == 5
+    assert "MLflow failed in record_stations, and the run goes on without: database is locked" in caplog.text
+    assert PARENT_RUN_VARIABLE not in os.environ
+
+
+def test_deleted_experiment_comes_back(home, client):
+    tracker = RunTracker(home, CONFIG)
+    tracker.start("run-1")
+    tracker.finish("FINISHED")
+    experiment = client.get_experiment_by_name(CONFIG.name)
+    client.delete_experiment(experiment.experiment_id)
+    tracker.start("run-2")
+    tracker.finish("FINISHED")
+    assert client.get_experiment_by_name(CONFIG.name).lifecycle_stage == "active"
+
+
+def test_database_that_is_none_is_refused_at_once_and_kept(tmp_path):
+    home = Home(tmp_path)
+    home.mlflow_database.write_text("not a database, but long enough to be looked at as one " * 10)
+    before = home.mlflow_database.read_bytes()
+    tracker = RunTracker(home, CONFIG)
+    with pytest.raises(VisionTfxError, match=r"mlflow\.db cannot be written \(file is not a database\)"):
+        tracker.start("run-1")
+    tracker.finish("FAILED")
+    assert home.mlflow_database.read_bytes() == before
+
+
+def test_database_of_another_mlflow_is_refused_with_the_cure(tmp_path):
+    home = Home(tmp_path)
+    RunTracker(home, CONFIG).start("run-1")
+    with sqlite3.connect(home.mlflow_database) as database:
+        database.execute("UPDATE alembic_version SET version_num = '0a8213491aaa'")
+    database.close()
+    copy = Home(tmp_path / "copy")  # MLflow remembers what it checked by address
+    copy.root.mkdir()
+    copy.mlflow_database.write_bytes(home.mlflow_database.read_bytes())
+    with pytest.raises(VisionTfxError, match="mlflow db upgrade sqlite:///"):
+        RunTracker(copy, CONFIG).start("run-1")
+
+
+@pytest.mark.parametrize("folder", ["what?", "100%20"])
+def test_home_that_is_no_address_is_refused(tmp_path, folder):
+    with pytest.raises(UsageError, match="choose another --home"):
+        RunTracker(Home(tmp_path / folder), CONFIG).start("run-1")
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
+
+
+def test_git_state_sees_commit_and_changes_of_its_own_clone_only(tmp_path):
+    clone = tmp_path / "clone"
+    (clone / "pipeline").mkdir(parents=True)
+    source = clone / "pipeline" / "provenance.py"
+    source.write_text("one")
+    git(tmp_path, "init", "clone")
+    assert git_state(clone) == {}
+    git(clone, "add", "pipeline")
+    git(clone, "commit", "-m", "one")
+    clean = git_state(clone)
+    source.write_text("two")
+    installed = clone / "venv"
+    (installed / "pipeline").mkdir(parents=True)
+    (installed / "pipeline" / "provenance.py").write_text("one")
+    assert len(clean["git.commit"]) == 40
+    assert clean["git.dirty"] == "false"
+    assert git_state(clone) == clean | {"git.dirty": "true"}
+    assert git_state(installed) == {}
+
+
+def test_provenance_hashes_the_lock_and_does_without_git(tmp_path, monkeypatch):
+    (tmp_path / "uv.lock").write_bytes(b"lock")
+    monkeypatch.setattr(provenance_module.subprocess, "run", lambda *a, **k: (_ for _ in ()).throw(FileNotFoundError))
+    found = provenance(tmp_path)
+    assert found["lock.sha256"] == hashlib.sha256(b"lock").hexdigest()
+    assert found["version.tensorflow"]
+    assert "git.commit" not in found
