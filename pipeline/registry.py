@@ -31,6 +31,7 @@ def register(
     """Registers a pushed SavedModel as an external model and makes it the champion; a known one is only made champion.
 
     MLflow holds the description (signature, input example, labels) and points at the SavedModel where it was pushed.
+    Call it inside a run: MLflow looks the description up under the exported tracking URI.
 
     Args:
         client: An `mlflow.MlflowClient`.
@@ -50,12 +51,13 @@ def register(
         model = _describe(client, run_id, name, tags, metrics, example)
         known = client.create_model_version(
             name,
-            source=model.artifact_location,
+            source=f"models:/{model.model_id}",
             run_id=run_id,
             tags=tags,
             description=f"Served as version {version} from {pushed_uri}",
             model_id=model.model_id,
         ).version
+        _link(client, model.model_id, name, known)
     client.set_registered_model_alias(name, CHAMPION, known)
     return str(known)
 
@@ -68,6 +70,13 @@ def _find(client: Any, name: str, tags: dict[str, str]) -> str | None:
         if tags.items() <= found.tags.items():
             return str(found.version)
     return None
+
+
+def _link(client: Any, model_id: str, name: str, version: str) -> None:
+    """Lets MLflow's page of the model lead to the registered version, as `mlflow.register_model` does."""
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+    client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([{"name": name, "version": version}])})
 
 
 def _describe(

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+from typing import Any, Literal, ParamSpec
 
 from components.errors import UsageError, VisionTfxError
 from components.tracking import (
@@ -32,9 +32,7 @@ from pipeline.config import RunConfig
 from pipeline.fields import flatten
 from pipeline.home import Home
 from pipeline.provenance import provenance
-
-if TYPE_CHECKING:
-    from pipeline.station import StationReport
+from pipeline.station import StationReport
 
 CONFIG_FILE = "config.yaml"
 MAX_DIGEST = 36  # characters that MLflow keeps of a data set's digest; the tag data.digest has them all
@@ -138,7 +136,7 @@ class RunTracker:
         self._client.log_batch(self._run, metrics=metric_entities(metrics))
 
     @_survives
-    def record_stations(self, stations: "Sequence[StationReport]") -> None:
+    def record_stations(self, stations: Sequence[StationReport]) -> None:
         """Gives every station a child run with what became of it; a second call brings them up to date.
 
         Stations that opened their own child run have it completed; the others get one with the report's times.
@@ -234,7 +232,7 @@ class RunTracker:
     def _children(self) -> list[Any]:
         return list(self._client.search_runs([self._experiment], f"tags.`mlflow.parentRunId` = '{self._run}'"))
 
-    def _complete(self, child: Any, report: "StationReport") -> None:
+    def _complete(self, child: Any, report: StationReport) -> None:
         from mlflow.entities import RunTag
 
         tags = {STATION_TAG: report.name, "status": report.status, "reason": report.reason}

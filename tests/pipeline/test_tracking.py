@@ -3,7 +3,7 @@ import json
 import os
 import sqlite3
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -15,29 +15,13 @@ from pipeline import provenance as provenance_module
 from pipeline.config import RunConfig
 from pipeline.home import Home
 from pipeline.provenance import git_state, provenance
+from pipeline.station import StationReport
 from pipeline.tracking import RunTracker, tracking_uri
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
 
 CONFIG = RunConfig(name="tiny-dbn")
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the runner tells of a station."""
-
-    name: str
-    status: str
-    started_ms: int = 0
-    finished_ms: int = 0
-    execution_id: int | None = None
-    outputs: dict = None
-    reason: str = ""
-
-    @property
-    def seconds(self):
-        return (self.finished_ms - self.started_ms) / 1000
 
 
 @pytest.fixture(autouse=True)
@@ -116,11 +100,11 @@ def test_every_station_gets_one_child_run(tracker, client):
     with pytest.raises(KeyboardInterrupt), station_run("Trainer"):
         raise KeyboardInterrupt
     reports = [
-        Report("ImageExampleGen", "ran", 1_000, 4_500, 1, {"examples": ["/home/a", "/home/b"]}),
-        Report("StatisticsGen", "cached", 5_000, 5_000, 2, {"statistics": ["/home/c"]}),
-        Report("RBMPretrainer", "ran", 6_000, 9_000, 3, {"model": ["/home/d"]}),
-        Report("Trainer", "failed", 9_000, 9_500, 4, {}, "interrupted"),
-        Report("Pusher", "skipped", 0, 0, None, {}, "Trainer failed"),
+        StationReport("ImageExampleGen", "ran", 1_000, 4_500, 1, {"examples": ["/home/a", "/home/b"]}),
+        StationReport("StatisticsGen", "cached", 5_000, 5_000, 2, {"statistics": ["/home/c"]}),
+        StationReport("RBMPretrainer", "ran", 6_000, 9_000, 3, {"model": ["/home/d"]}),
+        StationReport("Trainer", "failed", 9_000, 9_500, 4, {}, "interrupted"),
+        StationReport("Pusher", "skipped", 0, 0, None, {}, "Trainer failed"),
     ]
     tracker.record_stations(reports)
     tracker.record_stations(reports)
@@ -176,7 +160,7 @@ def test_pushed_model_is_registered_once_as_champion(tracker, client, tmp_path):
     assert described.load_input_example(folder)["image_bytes"][0] == b"\x89PNG bytes"
     assert described.metadata["labels"] == ["zero", "one"]
     assert described.metadata["saved_model"] == str(pushed)
-    logged = client.get_logged_model(champion.model_id)
+    logged = client.get_logged_model(champion.source.removeprefix("models:/"))
     assert logged.status == "READY"
     assert {metric.key: metric.value for metric in logged.metrics} == {"top1_error": 2.5}
     assert client.get_run(parent_of(tracker)).data.metrics == {"top1_error": 2.5}
@@ -220,7 +204,7 @@ def test_run_goes_on_when_mlflow_fails_after_the_start(tracker, monkeypatch, cap
     for method in ("log_batch", "search_runs", "log_inputs", "search_registered_models", "set_terminated"):
         monkeypatch.setattr(tracker._client, method, locked)
     tracker.log_metrics({"top1_error": 1.0})
-    tracker.record_stations([Report("Trainer", "ran", 1, 2, 1, {})])
+    tracker.record_stations([StationReport("Trainer", "ran", 1, 2, 1, {})])
     tracker.set_data_digest("abc", "/data")
     tracker.register("/pushed/1", 1)
     tracker.finish("FINISHED")
