@@ -22,6 +22,7 @@ from pipeline.fields import accepted, did_you_mean, field_types, flatten, neares
 from pipeline.presets import FOLDER_PLACEHOLDER, PRESETS
 
 _TYPES = field_types()
+_GROUPS = {name.rpartition(".")[0] for name in _TYPES} - {""}
 _OPTIONS = {"config", "predict", "help"}
 
 
@@ -63,6 +64,9 @@ def resolve(preset: str | None, overrides: Mapping[str, Any], *, has_file: bool 
     merged["data"] = _absolute(merged["data"])
     if "name" not in overrides and base.data == FOLDER_PLACEHOLDER:
         merged["name"] = _default_name(merged["data"], base.name)
+    for group in _GROUPS & set(flatten(merged)):
+        example = next(key for key in _TYPES if key.startswith(f"{group}."))
+        raise UsageError(f"{group} has keys of its own, such as {example}; set those")
     parser = _fields()
     return RunConfig(**vars(parser.instantiate(_parsed(parser.parse_object, merged))))
 
@@ -159,10 +163,9 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _refuse_unknown(keys: Sequence[str] | Mapping[str, Any], *, option: bool = False, where: str = "") -> None:
-    groups = {name.rpartition(".")[0] for name in _TYPES} - {""}
     known = [*_TYPES, *sorted(_OPTIONS)] if option else list(_TYPES)
     for key in keys:
-        if key not in known and key not in groups:
+        if key not in known and key not in _GROUPS:
             wrong, *meant = (_as_option(name) if option else name for name in (key, *nearest(key, known)))
             raise UsageError(f"there is no {'option' if option else 'key'} {wrong}{where}{did_you_mean(meant)}")
 

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 
 from components.errors import UsageError, VisionTfxError
+from pipeline.config import RunConfig
 from pipeline.fields import did_you_mean, nearest
 
 VERBS = {
@@ -51,6 +52,12 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see `{self.prog} --help`)")
 
 
+def add_home(parser: argparse.ArgumentParser) -> None:
+    """--home, with the default that all verbs share."""
+    default = os.environ.get("VISION_TFX_HOME") or RunConfig.home
+    parser.add_argument("--home", default=default, metavar="DIR", help=f"folder of all runs; default: {default}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line.
 
@@ -67,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _dispatch(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        _say("stopped by Ctrl-C; the same command again goes on with what is finished")
+        complain("stopped by Ctrl-C; the same command again goes on with what is finished")
         return INTERRUPTED
     except BrokenPipeError:  # `vision-tfx presets | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        _say(f"error: {explain(error)}")
+        complain(f"error: {explain(error)}")
         return _foreseen(error).exit_code
     return code
 
@@ -124,7 +131,8 @@ def _dispatch(words: list[str]) -> int:
         return int(leaving.code or 0)
 
 
-def _say(message: str) -> None:
+def complain(message: str) -> None:
+    """One line on stderr, in this program's name."""
     print(f"vision-tfx: {message}", file=sys.stderr)
 
 

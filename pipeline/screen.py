@@ -18,6 +18,7 @@ from pipeline.streams import redirected
 
 if TYPE_CHECKING:
     from pipeline.runner import RunResult
+    from pipeline.station import StationReport
 
 WAITING, RUNNING = "waiting", "running"
 _STYLES = {
@@ -124,13 +125,15 @@ class Screen:
 
     def summary(self, result: "RunResult") -> None:
         """The end of a run: table of stations, error with confidence interval, blessing, version, path, next steps."""
-        self.stop()
-        self._rows = {
-            station.name: _Row(station.status, station.seconds, station.reason) for station in result.stations
-        }
-        self._console.print(self._table())
+        self.stations(result.stations)
         for line in summary_lines(result):
             self._say(line)
+
+    def stations(self, stations: "Sequence[StationReport]") -> None:
+        """The table of stations, for good."""
+        self.stop()
+        self._rows = {station.name: _Row(station.status, station.seconds, station.reason) for station in stations}
+        self._console.print(self._table())
 
     def _say(self, line: str) -> None:
         # soft_wrap: a path that is cut or folded cannot be copied

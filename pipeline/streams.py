@@ -43,6 +43,21 @@ def redirected(log_file: Path) -> Iterator[TextIO]:
             console.close()
 
 
+@contextlib.contextmanager
+def quiet(text: str) -> Iterator[None]:
+    """Drops what others write while the block runs; on a terminal, says what the wait is for.
+
+    Args:
+        text: Such as "Loading TensorFlow".
+    """
+    from rich.console import Console
+
+    with redirected(Path(os.devnull)) as stream:
+        console = Console(file=stream)
+        with console.status(text) if console.is_terminal else contextlib.nullcontext():
+            yield
+
+
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # a closed or broken stream has nothing left to lose

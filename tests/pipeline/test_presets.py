@@ -35,7 +35,7 @@ def test_named_preset_is_taken_as_it_is(name: str):
 EXTREMES = RunConfig(
     name="on",  # a boolean in YAML 1.1 unless it is quoted
     data="folder:/tmp/Straße mit: Leerzeichen #1",
-    data_dir="null",
+    data_dir="2024",
     validation_share=1e-9,
     seed=2**31 - 1,
     home="~/007",
@@ -123,7 +123,7 @@ def test_images_to_predict_are_not_configuration():
         ("name: 7", "name must be text"),
         ("a: [", "is not YAML"),
         ("- 1", "must hold `key: value` lines"),
-        ("training: 3", "training"),
+        ("training: 3", "training has keys of its own"),
     ],
 )
 def test_bad_files(text: str, words: str, tmp_path: Path):

@@ -1,0 +1,72 @@
+"""`vision-tfx predict IMAGE...`: the five best labels, from the newest pushed model."""
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.errors import UsageError, VisionTfxError
+from pipeline.cli import Parser, add_home, complain
+from pipeline.home import Home
+from pipeline.predict import as_csv, as_json, as_text, newest_model, read_images
+from pipeline.streams import quiet
+from serving.local import LocalModel, Prediction
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Answers every image that can be answered."""
+    parser = Parser(
+        prog="vision-tfx predict", description="The five best labels for images, from the newest pushed model."
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="JPEG, PNG, GIF or BMP")
+    parser.add_argument("--model", metavar="NAME", help="which pushed model; default: the one pushed last")
+    add_home(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object")
+    form.add_argument("--csv", dest="form", action="store_const", const="csv", help="rows image,rank,label,score")
+    given = parser.parse_args(arguments)
+    return answer(given.images, home=given.home, model=given.model, form=given.form or "text")
+
+
+def answer(paths: Sequence[str], *, home: str, model: str | None = None, form: str = "text") -> int:
+    """Prints the answers of the newest pushed model.
+
+    Args:
+        paths: Images.
+        home: The home folder.
+        model: Name of the model; none means the one pushed last.
+        form: "text", "json" or "csv".
+
+    Returns:
+        0, or 2 when an image could not be read, or 1 when the model could not decode one.
+    """
+    pushed = newest_model(Home(Path(home).expanduser()), model)
+    images, unread = read_images(paths)
+    predictions, undecoded = _classify(pushed.folder, images) if images else ({}, {})
+    errors = unread | undecoded
+    if form == "json":
+        sys.stdout.write(as_json(pushed, predictions, errors))
+    elif form == "csv":
+        sys.stdout.write(as_csv(predictions))
+    else:
+        print(f"Answers of {pushed.name}, version {pushed.version}:")
+        sys.stdout.write(as_text(predictions))
+    sys.stdout.flush()
+    for error in errors.values():
+        complain(f"error: {error}")
+    if unread:
+        return UsageError.exit_code
+    return VisionTfxError.exit_code if undecoded else 0
+
+
+def _classify(folder: Path, images: dict[str, bytes]) -> tuple[dict[str, Prediction], dict[str, str]]:
+    # In a process that has TensorFlow already, there is no start-up log to drop and nothing to wait for.
+    with contextlib.nullcontext() if "tensorflow" in sys.modules else quiet("Loading TensorFlow"):
+        try:
+            model = LocalModel(folder)
+        except OSError as error:
+            raise VisionTfxError(f"the model in {folder} cannot be loaded: {error}; run the pipeline again") from error
+        answers = dict(zip(images, model.classify(list(images.values())), strict=True))
+    predictions = {path: found for path, found in answers.items() if found is not None}
+    refused = {path: f"{path} is no JPEG, PNG, GIF or BMP image" for path in answers if path not in predictions}
+    return predictions, refused

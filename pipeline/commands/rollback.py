@@ -1,0 +1,28 @@
+"""`vision-tfx rollback NAME [--to VERSION]`: an older version becomes the newest again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.cli import Parser, add_home
+from pipeline.home import Home
+from pipeline.preflight import check_name
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Publishes an older version under a new highest number, so that every model server switches to it."""
+    parser = Parser(
+        prog="vision-tfx rollback",
+        description="Publishes an older version of a model again, under a new highest number; nothing is deleted.",
+    )
+    parser.add_argument("name", metavar="NAME", help="the model")
+    parser.add_argument("--to", type=int, metavar="VERSION", help="default: the version before the newest")
+    add_home(parser)
+    given = parser.parse_args(arguments)
+    check_name(given.name)
+    from components.publishing import rollback
+
+    folder = Home(Path(given.home).expanduser()).serving / given.name
+    version = rollback(folder, given.to)
+    old = "the version before" if given.to is None else f"version {given.to}"
+    print(f"{given.name}: {old} is published again as version {version}.\nModel: {folder / str(version)}")
+    return 0

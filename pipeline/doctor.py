@@ -1,0 +1,163 @@
+"""What `vision-tfx doctor` looks at: each check says ok, warn or fail, what it found, and the cure."""
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from components.errors import UsageError
+from pipeline.preflight import SPARE_BYTES, check_writable
+
+PACKAGES = (
+    *("tfx", "tensorflow", "keras", "tensorflow-transform", "tensorflow-model-analysis", "tfx-bsl"),
+    *("tensorflow-data-validation", "ml-metadata", "apache-beam", "tensorflow-datasets", "mlflow", "scikit-learn"),
+)
+# The stock components of the pipeline, with the module each comes from.
+TFX_COMPONENTS = {
+    "StatisticsGen": "tfx.components.statistics_gen.component",
+    "SchemaGen": "tfx.components.schema_gen.component",
+    "ExampleValidator": "tfx.components.example_validator.component",
+    "Transform": "tfx.components.transform.component",
+    "Trainer": "tfx.components.trainer.component",
+    "Evaluator": "tfx.components.evaluator.component",
+}
+SYNC = "make install"
+_GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one check.
+
+    Args:
+        name: What was looked at.
+        status: "fail" means no run can succeed.
+        found: What is there.
+        cure: What to do; empty when ok.
+    """
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    found: str
+    cure: str = ""
+
+
+def quick_checks(home: Path) -> list[Check]:
+    """The checks that import nothing heavy."""
+    return [python(), pair(), packages(), writable(home), disk(home), memory(), model_server(), docker()]
+
+
+def slow_checks() -> list[Check]:
+    """The checks that import TensorFlow and TFX: 10 to 40 s."""
+    return [tfx_components(), gpu()]
+
+
+def python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
+    """The locked packages have wheels for Python 3.11 to 3.13."""
+    found = ".".join(map(str, version))
+    if (3, 11) <= version[:2] <= (3, 13):
+        return Check("Python", "ok", found)
+    return Check("Python", "fail", found, "install Python 3.11, 3.12 or 3.13, then make clean install")
+
+
+def pair(version: tuple[int, ...] = sys.version_info[:2], libc: tuple[str, str] | None = None) -> Check:
+    """TFX's wheels for Python 3.12 and 3.13 need glibc 2.39; those for 3.11 run on older Linux too."""
+    name, number = libc or platform.libc_ver()
+    found = f"Python {version[0]}.{version[1]} on {name or 'no glibc'} {number}".strip()
+    if name != "glibc" or version[:2] < (3, 12) or tuple(map(int, number.split(".")[:2])) >= (2, 39):
+        return Check("Python and glibc", "ok", found)
+    cure = "TFX for Python 3.12 and later needs glibc 2.39: use Python 3.11 (make clean install PYTHON=python3.11)"
+    return Check("Python and glibc", "fail", found, cure)
+
+
+def packages(version: Callable[[str], str] = metadata.version) -> Check:
+    """The packages of the extra `pipeline`."""
+    found, missing = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Check("packages", "fail", f"missing: {', '.join(missing)}", SYNC)
+    return Check("packages", "ok", ", ".join(found))
+
+
+def tfx_components() -> Check:
+    """`tfx.v1.components.X` is silently None when its import failed."""
+    try:
+        components = importlib.import_module("tfx.v1").components
+    except Exception as error:  # a broken environment fails in many ways, and all are what is looked for
+        return Check("TFX components", "fail", f"{type(error).__name__}: {error}", SYNC)
+    broken = [name for name in TFX_COMPONENTS if getattr(components, name, None) is None]
+    if not broken:
+        return Check("TFX components", "ok", ", ".join(TFX_COMPONENTS))
+    return Check("TFX components", "fail", f"{', '.join(broken)}: {_import_error(TFX_COMPONENTS[broken[0]])}", SYNC)
+
+
+def gpu() -> Check:
+    """A GPU is optional; one that TensorFlow cannot use is worth a word."""
+    try:
+        found = importlib.import_module("tensorflow").config.list_physical_devices("GPU")
+    except Exception as error:  # as above
+        return Check("GPU", "fail", f"TensorFlow: {error}", SYNC)
+    if found:
+        return Check("GPU", "ok", ", ".join(device.name for device in found))
+    if shutil.which("nvidia-smi"):
+        cure = "make install EXTRAS='pipeline serving gpu' installs the CUDA libraries"
+        return Check("GPU", "warn", "there is one, but TensorFlow does not see it", cure)
+    return Check("GPU", "ok", "none: training runs on the CPU")
+
+
+def writable(home: Path) -> Check:
+    """The home, or the nearest folder above it that exists."""
+    try:
+        check_writable(_existing(home))
+    except UsageError as error:
+        return Check("home", "fail", str(error), "give another with --home DIR or VISION_TFX_HOME")
+    return Check("home", "ok", str(home))
+
+
+def disk(home: Path) -> Check:
+    """Free space on the disk of the home."""
+    free = shutil.disk_usage(_existing(home)).free
+    found = f"{free / _GIB:.1f} GiB free"
+    cure = "free some space, or give a home on another disk with --home DIR"
+    if free < SPARE_BYTES:
+        return Check("disk", "fail", found, cure)
+    return Check("disk", "warn", found, cure) if free < 5 * _GIB else Check("disk", "ok", found)
+
+
+def memory() -> Check:
+    """A run on MNIST takes up to 4 GB."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found = f"{total / _GIB:.1f} GiB"
+    return Check("memory", "ok", found) if total >= 4e9 else Check("memory", "warn", found, "4 GB or more are safer")
+
+
+def model_server() -> Check:
+    """TensorFlow Serving's own server; a pushed model is tried on it where there is one."""
+    return Check("tensorflow_model_server", "ok", shutil.which("tensorflow_model_server") or "not found; optional")
+
+
+def docker() -> Check:
+    """Only needed to run other people's images."""
+    return Check("docker", "ok", shutil.which("docker") or "not found; optional")
+
+
+def _existing(folder: Path) -> Path:
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
+def _import_error(module: str) -> str:
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # as above
+        return f"{type(error).__name__}: {error}"
+    return "could not be imported"
