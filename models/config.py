@@ -14,6 +14,8 @@ class RBMConfig:
         epochs: Passes over the training images per layer.
         batch_size: Images per parameter update; the practical guide says 10 to 100.
         learning_rate: Step along the contrastive-divergence gradient, averaged over the batch.
+        gaussian_learning_rate: The same for a layer with Gaussian visible units; the practical guide says one or two
+            orders of magnitude smaller, since nothing bounds their reconstructions.
         initial_momentum: Momentum during the first `momentum_switch_epochs` epochs.
         final_momentum: Momentum afterwards.
         momentum_switch_epochs: Epochs before momentum rises.
@@ -26,6 +28,7 @@ class RBMConfig:
     epochs: int = 50
     batch_size: int = 100
     learning_rate: float = 0.1
+    gaussian_learning_rate: float = 0.001
     initial_momentum: float = 0.5
     final_momentum: float = 0.9
     momentum_switch_epochs: int = 5

@@ -1,0 +1,93 @@
+"""Steepest descent with momentum as the papers write it: weight cost inside the gradient, momentum that rises once."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("vision_tfx")
+class MomentumSGD(keras.optimizers.Optimizer):
+    """Steepest descent with momentum and an L2 weight cost that is part of the gradient.
+
+    One update of a weight `w` with gradient `g`, learning rate `e`, momentum `m` and weight cost `c`:
+
+        v <- m * v - e * (g + c * w)
+        w <- w + v
+
+    `keras.optimizers.SGD(weight_decay=c)` is another rule: it shrinks the weight beside the momentum, so its decay is
+    not accumulated in `v`. Biases (variables of rank 0 or 1) have no weight cost.
+
+    Args:
+        learning_rate: A float above 0, or a `keras.optimizers.schedules.LearningRateSchedule` of the iteration.
+        momentum: m, from 0 up to but not including 1.
+        initial_momentum: m of the first `momentum_switch` iterations; none means `momentum` throughout.
+        momentum_switch: Iterations (parameter updates) before the momentum becomes `momentum`.
+        weight_cost: c, at least 0; 0 leaves it out.
+        name: Name of the optimizer.
+        **kwargs: What every Keras optimizer takes, e.g. `clipnorm`.
+
+    Raises:
+        ValueError: A momentum outside [0, 1), a negative weight cost, or a `weight_decay`.
+
+    Source: Hinton & Salakhutdinov, Science 313 (2006), released code `rbm.m`; Krizhevsky et al., NIPS 2012, section 5.
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.1,
+        momentum=0.9,
+        initial_momentum=None,
+        momentum_switch=0,
+        weight_cost=0.0,
+        name="momentum_sgd",
+        **kwargs,
+    ):
+        if kwargs.get("weight_decay") is not None:
+            raise ValueError(
+                "MomentumSGD has no decoupled `weight_decay`; pass `weight_cost`, which is part of the gradient. "
+                f"Received: weight_decay={kwargs['weight_decay']}"
+            )
+        initial_momentum = momentum if initial_momentum is None else initial_momentum
+        for key, value in (("momentum", momentum), ("initial_momentum", initial_momentum)):
+            if not 0 <= value < 1:
+                raise ValueError(f"`{key}` must be at least 0 and below 1. Received: {key}={value}")
+        if weight_cost < 0:
+            raise ValueError(f"`weight_cost` must be at least 0. Received: weight_cost={weight_cost}")
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self.momentum = float(momentum)
+        self.initial_momentum = float(initial_momentum)
+        self.momentum_switch = int(momentum_switch)
+        self.weight_cost = float(weight_cost)
+
+    def build(self, variables):
+        """Makes a velocity of zeros for every variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self.velocities = self.add_optimizer_variables(variables, "velocity")
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates `variable` in place by one step along `gradient`, which has the same shape."""
+        velocity = self.velocities[self._get_variable_index(variable)]
+        learning_rate = ops.cast(learning_rate, variable.dtype)
+        momentum = ops.cast(self._current_momentum(), variable.dtype)
+        if self.weight_cost and len(variable.shape) > 1:
+            gradient = ops.add(gradient, ops.multiply(ops.cast(self.weight_cost, variable.dtype), variable))
+        step = ops.subtract(ops.multiply(momentum, velocity), ops.multiply(learning_rate, gradient))
+        self.assign(velocity, step)
+        self.assign_add(variable, step)
+
+    def _current_momentum(self):
+        if self.momentum == self.initial_momentum or not self.momentum_switch:
+            return self.momentum
+        return ops.where(self.iterations < self.momentum_switch, self.initial_momentum, self.momentum)
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        config = super().get_config()
+        del config["weight_decay"]
+        return config | {
+            "momentum": self.momentum,
+            "initial_momentum": self.initial_momentum,
+            "momentum_switch": self.momentum_switch,
+            "weight_cost": self.weight_cost,
+        }

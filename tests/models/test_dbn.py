@@ -1,0 +1,179 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.datasets import load_digits
+
+from models.config import DBNConfig, RBMConfig
+from models.dbn import DBN
+from models.factory import build_classifier, build_dbn
+
+QUICK = RBMConfig(epochs=3, batch_size=50, learning_rate=0.05, momentum_switch_epochs=1)
+
+
+def digits():
+    return (load_digits().images[..., None] / 16).astype("float32")
+
+
+def dataset(images, rows=500):
+    labels = np.zeros(len(images), "int64")
+    return tf.data.Dataset.from_tensor_slices((images, labels)).batch(rows)
+
+
+def net(seed=1, pretraining=QUICK, **kwargs):
+    return DBN((30, 20), pretraining=pretraining, seed=seed, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    dbn = net()
+    dbn.histories = dbn.pretrain_layerwise(digits()[:1500], validation_data=digits()[1500:])
+    return dbn
+
+
+def test_every_layer_learns_the_hidden_probabilities_of_the_layer_below(trained):
+    assert len(trained.histories) == 2
+    for layer, history in enumerate(trained.histories):
+        logs = history.history
+        assert logs["reconstruction_error"][-1] < logs["reconstruction_error"][0]
+        keys = {"reconstruction_error", "val_reconstruction_error", "free_energy_gap", "pseudo_log_likelihood"}
+        assert keys <= set(logs)
+        assert trained.rbms[layer].kernel.shape[0] == (64, 30)[layer]
+
+
+def test_encode_passes_probabilities_up(trained):
+    images = digits()[:7]
+    first = trained.rbms[0].hidden_probabilities(images.reshape(7, 64))
+    np.testing.assert_array_equal(trained.encode(images, 1).numpy(), first.numpy())
+    np.testing.assert_array_equal(trained.encode(images).numpy(), trained.rbms[1].hidden_probabilities(first).numpy())
+    np.testing.assert_array_equal(trained.encode(images, 0).numpy(), images.reshape(7, 64))
+
+
+def test_first_forward_pass_of_the_unrolled_net_equals_the_stack(trained):
+    images = digits()[:9]
+    model = trained.unroll(10, image_shape=(8, 8, 1))
+    hidden = keras.Model(model.input, [model.get_layer(name).output for name in ("h1", "h2")])(images)
+    np.testing.assert_allclose(hidden[0].numpy(), trained.encode(images, 1).numpy(), atol=1e-6)
+    np.testing.assert_allclose(hidden[1].numpy(), trained.encode(images).numpy(), atol=1e-6)
+    kernel, bias = model.get_layer("logits").get_weights()
+    np.testing.assert_allclose(model(images).numpy(), hidden[1].numpy() @ kernel + bias, atol=1e-5)
+    assert model.output_shape == (None, 10)
+
+
+def test_fine_tuning_leaves_the_net_alone(trained):
+    before = trained.rbms[0].kernel.numpy().copy()
+    model = trained.unroll(10, image_shape=(8, 8, 1))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False)
+    model.fit(digits()[:100], load_digits().target[:100], verbose=0)
+    assert not np.array_equal(model.get_layer("h1").get_weights()[0], before)
+    np.testing.assert_array_equal(trained.rbms[0].kernel.numpy(), before)
+
+
+def test_saved_and_loaded_net_is_the_same(trained, tmp_path):
+    trained.save(tmp_path / "net")
+    again = DBN.load(tmp_path / "net")
+    assert (again.hidden_units, again.pretraining, again.seed) == (trained.hidden_units, QUICK, 1)
+    for one, other in zip(again.rbms, trained.rbms, strict=True):
+        for key in ("kernel", "visible_bias", "hidden_bias"):
+            np.testing.assert_array_equal(getattr(one, key).numpy(), getattr(other, key).numpy())
+
+
+def test_factory_takes_pretrained_weights_and_refuses_others(trained, tmp_path):
+    trained.save(tmp_path)
+    config = DBNConfig(image_size=(8, 8), hidden_units=(30, 20), pretraining=QUICK)
+    images = digits()[:5]
+    model = build_classifier(config, 10, seed=4, pretrained=tmp_path)
+    same = build_classifier(config, 10, seed=4, pretrained=tmp_path)
+    np.testing.assert_array_equal(model.get_layer("h2").get_weights()[0], trained.rbms[1].kernel.numpy())
+    np.testing.assert_array_equal(model(images).numpy(), same(images).numpy())
+    assert not np.array_equal(build_classifier(config, 10, seed=4)(images).numpy(), model(images).numpy())
+    with pytest.raises(ValueError, match="hidden_units"):
+        build_classifier(DBNConfig(image_size=(8, 8), hidden_units=(30, 21)), 10, pretrained=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+def test_classifier_survives_saving(trained, tmp_path):
+    model = trained.unroll(10, image_shape=(8, 8, 1))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again(digits()[:3]).numpy(), model(digits()[:3]).numpy())
+
+
+@pytest.mark.parametrize("source", [np.asarray, dataset])
+def test_same_seed_same_weights_bit_for_bit(source):
+    images = source(digits()[:700])
+
+    def train(seed):
+        dbn = net(seed)
+        dbn.pretrain_layerwise(images)
+        return [rbm.kernel.numpy() for rbm in dbn.rbms]
+
+    first, again, other = train(1), train(1), train(2)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_given_mean_and_count_spare_the_pass_over_the_data():
+    images = digits()[:700]
+    one, other = net(), net()
+    one.pretrain_layerwise(dataset(images))
+    other.pretrain_layerwise(dataset(images), mean=images.reshape(700, 64).mean(0, dtype="float64"), num_examples=700)
+    for a, b in zip(one.rbms, other.rbms, strict=True):
+        np.testing.assert_array_equal(a.kernel.numpy(), b.kernel.numpy())
+
+
+def test_small_batches_train_the_same_machine_as_chunks():
+    images = digits()[:700]
+    one, other = net(), net()
+    one.pretrain_layerwise(dataset(images, 700))
+    other.pretrain_layerwise(dataset(images, 50))
+    np.testing.assert_allclose(one.rbms[0].kernel.numpy(), other.rbms[0].kernel.numpy(), atol=1e-4)
+
+
+def test_first_layer_spares_those_below_and_callbacks_see_the_layer():
+    dbn, seen = net(num_visible=64), []
+    before = dbn.rbms[0].kernel.numpy().copy()
+
+    def callbacks(layer):
+        return [keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((layer, epoch)))]
+
+    dbn.pretrain_layerwise(digits()[:300], first_layer=1, callbacks_for_layer=callbacks)
+    np.testing.assert_array_equal(dbn.rbms[0].kernel.numpy(), before)
+    assert seen == [(1, 0), (1, 1), (1, 2)]
+
+
+def test_momentum_rises_after_the_epochs_asked_for():
+    dbn = net()
+    dbn.pretrain_layerwise(digits()[:120])  # 3 updates an epoch, the last of 20 images
+    assert dbn.rbms[0].optimizer.momentum_switch == 3
+    assert int(dbn.rbms[0].optimizer.iterations.numpy()) == 9
+
+
+def test_gaussian_net_learns_standardised_images():
+    images = digits()
+    images = (images - images.mean(0)) / (images.std(0) + 0.1)
+    config = RBMConfig(epochs=5, batch_size=50, gaussian_learning_rate=0.005, weight_stddev=0.01)
+    dbn = DBN((30, 20), visible_type="gaussian", pretraining=config, seed=1)
+    histories = dbn.pretrain_layerwise(images[:1500], validation_data=images[1500:])
+    logs = histories[0].history
+    assert logs["reconstruction_error"][-1] < 0.9 * logs["reconstruction_error"][0]
+    assert "pseudo_log_likelihood" not in logs
+    assert dbn.rbms[1].visible_type == "bernoulli"
+
+
+def test_build_dbn_follows_the_configuration():
+    config = DBNConfig(image_size=(4, 5), channels=3, hidden_units=(7, 6), pretraining=RBMConfig(gibbs_steps=2))
+    dbn = build_dbn(config, seed=1)
+    assert dbn.num_visible == 60
+    assert [rbm.gibbs_steps for rbm in dbn.rbms] == [2, 2]
+    assert build_classifier(config, 3, seed=1).input_shape == (None, 4, 5, 3)
+
+
+def test_says_what_is_missing():
+    with pytest.raises(ValueError, match="no weights yet"):
+        net().unroll(10)
+    with pytest.raises(ValueError, match="64 values"):
+        net(num_visible=64).unroll(10, image_shape=(8, 9, 1))
+    with pytest.raises(ValueError, match="hidden layer"):
+        DBN(())
