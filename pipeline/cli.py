@@ -89,17 +89,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def explain(error: BaseException) -> str:
     """One sentence on any error: its own if it was made for users, else what lies behind it and the cure."""
+    if any(_disk_full(cause) for cause in _causes(error)):
+        return "the disk is full; free some space, or use another with --home DIR, and run the same command again"
     if str(_foreseen(error)):
         return str(_foreseen(error))
     for cause in _causes(error):
         number = getattr(cause, "errno", None)
-        if number == errno.ENOSPC or "No space left on device" in str(cause):
-            return "the disk is full; free some space, or use another with --home DIR, and run the same command again"
         if number in (errno.EACCES, errno.EPERM, errno.EROFS) and isinstance(cause, OSError):
             where = f" to {cause.filename}" if cause.filename else ""
             return f"no permission{where}; change its permissions, or use another place with --home DIR"
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:500]}; this is unexpected: the same command with --debug shows where"
+
+
+def _disk_full(error: BaseException) -> bool:
+    # Beam and TensorFlow pass an OSError on as text.
+    return getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error)
 
 
 def _foreseen(error: BaseException) -> VisionTfxError:

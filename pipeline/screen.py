@@ -19,6 +19,7 @@ from pipeline.streams import redirected
 if TYPE_CHECKING:
     from pipeline.runner import RunResult
     from pipeline.station import StationReport
+    from pipeline.station import StationReport
 
 WAITING, RUNNING = "waiting", "running"
 _STYLES = {
@@ -122,6 +123,12 @@ class Screen:
         if self._live is not None:
             live, self._live = self._live, None
             live.stop()
+
+    def stations(self, reports: "Sequence[StationReport]") -> None:
+        """The table of stations as they ended, in place of the live one."""
+        self.stop()
+        self._rows = {each.name: _Row(each.status, each.seconds, each.reason) for each in reports}
+        self._console.print(self._table())
 
     def summary(self, result: "RunResult") -> None:
         """The end of a run: table of stations, error with confidence interval, blessing, version, path, next steps."""

@@ -1,8 +1,12 @@
 """`vision-tfx run [PRESET] [--data DATA] [overrides]`: the whole pipeline, from images to a pushed model."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from components.errors import GateRefused, VisionTfxError
+
+if TYPE_CHECKING:
+    from pipeline.runner import RunResult
 
 _DESCRIPTION = """Trains, judges and pushes a classifier. Every field of the configuration is an option; dashes and
 underscores are one (--model.hidden-units 500,500). Exit code: 0 pushed or already up to date, 2 usage, 3 a gate
@@ -20,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     from pipeline.preflight import check
 
     check(request.config)
-    from pipeline.runner import run_local  # imports TFX
+    from pipeline.runner import run_local
 
     result = run_local(request.config)
     code = _exit_code(result)
@@ -31,8 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
-def _exit_code(result: object) -> int:
-    if not result.blessed:  # type: ignore[attr-defined]
+def _exit_code(result: "RunResult") -> int:
+    if not result.blessed:
         return GateRefused.exit_code
-    pushed = result.pushed_version is not None or result.up_to_date  # type: ignore[attr-defined]
+    pushed = result.pushed_version is not None or result.up_to_date
     return 0 if pushed else VisionTfxError.exit_code
