@@ -19,7 +19,6 @@ from pipeline.streams import redirected
 if TYPE_CHECKING:
     from pipeline.runner import RunResult
     from pipeline.station import StationReport
-    from pipeline.station import StationReport
 
 WAITING, RUNNING = "waiting", "running"
 _STYLES = {
@@ -135,12 +134,6 @@ class Screen:
         self.stations(result.stations)
         for line in summary_lines(result):
             self._say(line)
-
-    def stations(self, stations: "Sequence[StationReport]") -> None:
-        """The table of stations, for good."""
-        self.stop()
-        self._rows = {station.name: _Row(station.status, station.seconds, station.reason) for station in stations}
-        self._console.print(self._table())
 
     def _say(self, line: str) -> None:
         # soft_wrap: a path that is cut or folded cannot be copied

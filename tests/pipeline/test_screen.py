@@ -119,6 +119,15 @@ def test_summary_of_a_pushed_run():
     assert "/home/serving/digits-dbn/1700000000" in seen
 
 
+def test_table_of_a_failed_run():
+    console = Console(file=io.StringIO(), width=80)
+    screen = Screen(console)
+    screen.start(["Trainer", "Pusher"])
+    screen.stations([Station("Trainer", "failed", 3.0, "no memory"), Station("Pusher", "skipped", 0.0)])
+    lines = [line.split() for line in console.file.getvalue().splitlines()]
+    assert ["Trainer", "failed", "3.0", "no", "memory"] in lines
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
