@@ -1,0 +1,142 @@
+"""ImageExampleGen: the station that takes a data set of images into the pipeline."""
+
+import copy
+import logging
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.components.example_gen import utils
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_component, base_beam_executor, base_driver, executor_spec
+from tfx.orchestration import data_types_utils
+from tfx.orchestration.portable import base_driver as ir_base_driver
+from tfx.orchestration.portable import data_types
+from tfx.proto import example_gen_pb2
+from tfx.proto.orchestration import driver_output_pb2
+from tfx.types import artifact_utils, component_spec, standard_artifacts
+
+from components.content_hashes import ContentHashes
+from components.datasets import Source, open_source
+from components.example_writer import write_examples
+from components.features import SPLITS
+
+EXAMPLES = "examples"
+DATA_DIGEST = utils.FINGERPRINT_PROPERTY_NAME  # "input_fingerprint", the stock name
+
+
+class ImageExampleGenSpec(component_spec.ComponentSpec):
+    """Parameters and output of ImageExampleGen."""
+
+    PARAMETERS = {  # noqa: RUF012 - TFX reads a plain dict
+        "data": component_spec.ExecutionParameter(type=str),
+        "data_dir": component_spec.ExecutionParameter(type=str),
+        "cache_dir": component_spec.ExecutionParameter(type=str),
+        "validation_share": component_spec.ExecutionParameter(type=float),
+        "test_share": component_spec.ExecutionParameter(type=float),
+        "seed": component_spec.ExecutionParameter(type=int),
+        "fingerprint": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {}  # noqa: RUF012
+    OUTPUTS = {EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples)}  # noqa: RUF012
+
+
+class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):
+    """Before the cache is asked: hashes the data set's files, so that the cache key changes when their content does."""
+
+    def __init__(self, metadata_handle: Any):
+        base_driver.BaseDriver.__init__(self, metadata_handle)
+        ir_base_driver.BaseDriver.__init__(self, metadata_handle)
+
+    def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
+        """Adds the data set's digest to the execution's properties and to the artifact's."""
+        properties = execution_info.exec_properties
+        digest = _source(properties).fingerprint(_hashes(properties))
+        logging.info("Digest of %s: %s", properties["data"], digest)
+        result = driver_output_pb2.DriverOutput()
+        for name, value in {**properties, DATA_DIGEST: digest}.items():
+            data_types_utils.set_metadata_value(result.exec_properties[name], value)
+        artifact = copy.deepcopy(execution_info.output_dict[EXAMPLES][0].mlmd_artifact)
+        artifact.custom_properties[DATA_DIGEST].string_value = digest
+        artifact.custom_properties[utils.SPAN_PROPERTY_NAME].int_value = 0
+        result.output_artifacts[EXAMPLES].artifacts.append(artifact)
+        return result
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Writes the examples; see `components.example_writer.write_examples`."""
+
+    def Do(  # noqa: N802 - TFX's name
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Runs on the Beam pipeline that the runner configured."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        examples = artifact_utils.get_single_instance(output_dict[EXAMPLES])
+        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        # The file format stays the stock default: readers tell compression from the name, and refuse other formats.
+        examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+        write_examples(
+            _source(exec_properties),
+            Path(examples.uri),
+            _hashes(exec_properties),
+            validation_share=exec_properties["validation_share"],
+            test_share=exec_properties["test_share"],
+            seed=exec_properties["seed"],
+            pipeline_factory=self._make_beam_pipeline,
+        )
+
+
+class ImageExampleGen(base_beam_component.BaseBeamComponent):
+    """Takes a data set of images in: looks at every image, lists what is broken, cuts the splits that are missing.
+
+    Component `outputs` contains `examples`, a `standard_artifacts.Examples` with the splits train, validation and test
+    as uncompressed TFRecords of `tf.train.Example` (features: `components.features`), and beside them labels.txt,
+    manifest.parquet and quarantine.jsonl. It is cached by the content of the data set's files.
+
+    Args:
+        data: "digits", "folder:PATH" or "tfds:NAME[/CONFIG][:VERSION]".
+        cache_dir: Folder for what is remembered between runs: hashes of files (content_hashes.sqlite), the digits.
+        data_dir: Where TFDS data sets are prepared; none means TFDS' own default, ~/tensorflow_datasets.
+        validation_share: Part of the images to be cut that becomes the validation split, 0 to 1.
+        test_share: Part of the images to be cut that becomes the test split, 0 to 1.
+        seed: Decides splits and order.
+        fingerprint: Of this station's source, so that a changed one runs again.
+    """
+
+    SPEC_CLASS = ImageExampleGenSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    DRIVER_CLASS = Driver
+
+    def __init__(
+        self,
+        data: str,
+        cache_dir: str,
+        data_dir: str | None = None,
+        validation_share: float = 0.1,
+        test_share: float = 0.1,
+        seed: int = 2006,
+        fingerprint: str = "",
+    ):
+        super().__init__(
+            ImageExampleGenSpec(
+                data=data,
+                data_dir=data_dir or "",
+                cache_dir=cache_dir,
+                validation_share=float(validation_share),
+                test_share=float(test_share),
+                seed=seed,
+                fingerprint=fingerprint,
+                examples=types.Channel(type=standard_artifacts.Examples),
+            )
+        )
+
+
+def _source(properties: dict[str, Any]) -> Source:
+    return open_source(properties["data"], properties["data_dir"] or None, Path(properties["cache_dir"]))
+
+
+def _hashes(properties: dict[str, Any]) -> ContentHashes:
+    return ContentHashes(Path(properties["cache_dir"]) / "content_hashes.sqlite")
