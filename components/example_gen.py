@@ -17,9 +17,10 @@ from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 
 from components.content_hashes import ContentHashes
-from components.datasets import Source, open_source
+from components.datasets import open_source
 from components.example_writer import write_examples
 from components.features import SPLITS
+from components.source import Source
 
 EXAMPLES = "examples"
 DATA_DIGEST = utils.FINGERPRINT_PROPERTY_NAME  # "input_fingerprint", the stock name

@@ -20,8 +20,8 @@ import tensorflow as tf
 
 from components import errors, features, images, manifest
 from components.content_hashes import ContentHashes
-from components.datasets import Item, Source
 from components.errors import GateRefused, VisionTfxError
+from components.source import Item, Source
 from components.splitting import assign_splits, seeded_hash
 
 SHARD_BYTES = 128 * 2**20  # few enough files for ImageNet (1,100), large enough to be read in one go

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from components.content_hashes import ContentHashes
-from components.datasets import Item, Source
 from components.errors import UsageError
 from components.features import TEST, TRAIN, VALIDATION
+from components.source import Item, Source
 
 SPLIT_FOLDERS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
 IMAGE_EXTENSIONS = frozenset(

@@ -18,9 +18,9 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from components.content_hashes import ContentHashes
-from components.datasets import Item, Source
 from components.errors import UsageError, VisionTfxError
 from components.features import TEST, TRAIN, VALIDATION
+from components.source import Item, Source
 
 _SPLITS = {"train": TRAIN, "val": VALIDATION, "validation": VALIDATION, "test": TEST}
 _FILE_NAME_FEATURES = ("file_name", "filename", "image/filename", "image/file_name")
