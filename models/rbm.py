@@ -309,6 +309,16 @@ class RBM(keras.Model):
             negative = self._visible.sample(negative, self.seed_generator)
         return reconstruction, negative
 
+    def save_own_variables(self, store):
+        """Stores the weights and the state of the random numbers, which Keras leaves out: resuming must not repeat."""
+        super().save_own_variables(store)
+        store["random_state"] = self.seed_generator.state.numpy()
+
+    def load_own_variables(self, store):
+        """Restores what `save_own_variables` stored."""
+        self.seed_generator.state.assign(store["random_state"])
+        super().load_own_variables({key: store[key] for key in store.keys() if key != "random_state"})  # noqa: SIM118
+
     def get_compile_config(self):
         """Returns what `compile_from_config` needs: the optimizer."""
         return {"optimizer": keras.optimizers.serialize(self.optimizer)} if self.compiled else None

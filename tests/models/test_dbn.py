@@ -153,7 +153,9 @@ def test_momentum_rises_after_the_epochs_asked_for():
 def test_gaussian_net_learns_standardised_images():
     images = digits()
     images = (images - images.mean(0)) / (images.std(0) + 0.1)
-    config = RBMConfig(epochs=5, batch_size=50, gaussian_learning_rate=0.005, weight_stddev=0.01)
+    config = RBMConfig(
+        epochs=5, batch_size=50, gaussian_learning_rate=0.01, weight_stddev=0.01, momentum_switch_epochs=0
+    )
     dbn = DBN((30, 20), visible_type="gaussian", pretraining=config, seed=1)
     histories = dbn.pretrain_layerwise(images[:1500], validation_data=images[1500:])
     logs = histories[0].history
