@@ -52,8 +52,14 @@ class StationTracker:
         self._send(lambda client: client.log_batch(self.run_id, params=param_entities(params)))
 
     def log_figure(self, figure: Any, name: str) -> None:
-        """Logs a `matplotlib.figure.Figure` as an image; `name` ends in its format, such as "filters.png"."""
-        self._send(lambda client: client.log_figure(self.run_id, figure, name))
+        """Logs a figure as an image.
+
+        Args:
+            figure: A `matplotlib.figure.Figure`, or a function that draws one: it is called only when there is a run
+                to log to, and if it fails, the station goes on.
+            name: The file's name; it ends in its format, such as "filters.png".
+        """
+        self._send(lambda client: client.log_figure(self.run_id, figure() if callable(figure) else figure, name))
 
     def log_text(self, text: str, name: str) -> None:
         """Logs a text file."""

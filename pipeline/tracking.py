@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal, ParamSpec
+from typing import Any, Concatenate, Literal, ParamSpec
 
 from components.errors import UsageError, VisionTfxError
 from components.tracking import (
@@ -41,15 +41,18 @@ _RUN_STATUS = {"ran": "FINISHED", "cached": "FINISHED", "resolved": "FINISHED", 
 
 _log = logging.getLogger(__name__)
 _Arguments = ParamSpec("_Arguments")
+_Method = Callable[Concatenate["RunTracker", _Arguments], None]
 
 
-def _survives(method: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
-    """Makes a method that writes to MLflow warn instead of raise."""
+def _survives(method: _Method[_Arguments]) -> _Method[_Arguments]:
+    """Makes a method that writes to MLflow warn instead of raise, and do nothing without a run."""
 
     @functools.wraps(method)
-    def guarded(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
+    def guarded(self: "RunTracker", *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
+        if not self.run_id:
+            return
         try:
-            method(*args, **kwargs)
+            method(self, *args, **kwargs)
         except Exception as error:  # whatever it is, a run is worth more than its record
             _log.warning("MLflow failed in %s, and the run goes on without: %s", method.__name__.strip("_"), error)
 
@@ -69,7 +72,7 @@ class RunTracker:
         self._config = config
         self._client: Any = None
         self._experiment = ""
-        self._run = ""
+        self.run_id = ""  # of MLflow
         self._environment: dict[str, str | None] = {}
 
     def start(self, run_id: str) -> str:
@@ -97,7 +100,7 @@ class RunTracker:
             self._client = MlflowClient(uri)
             self._experiment = self._open_experiment()
             self._end_crashed_runs(last_write_ms)
-            self._run = self._client.create_run(self._experiment, tags=run_tags(), run_name=run_id).info.run_id
+            self.run_id = self._client.create_run(self._experiment, tags=run_tags(), run_name=run_id).info.run_id
         except MlflowException as error:
             raise VisionTfxError(
                 f"MLflow cannot use {self._home.mlflow_database}: {error}; after a change of MLflow's version, "
@@ -105,7 +108,7 @@ class RunTracker:
             ) from error
         self._export(uri)
         self._describe()
-        return self._run
+        return self.run_id
 
     @_survives
     def set_data_digest(self, digest: str, source: str, splits: Mapping[str, int] | None = None) -> None:
@@ -127,13 +130,13 @@ class RunTracker:
             profile=json.dumps({"num_rows": sum(counts.values()), **counts}),
         )
         context = InputTag("mlflow.data.context", "training")
-        self._client.log_inputs(self._run, [DatasetInput(dataset, [context])])
-        self._client.set_tag(self._run, "data.digest", digest)
+        self._client.log_inputs(self.run_id, [DatasetInput(dataset, [context])])
+        self._client.set_tag(self.run_id, "data.digest", digest)
 
     @_survives
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Logs results of the whole run, such as the top-1 error in percent."""
-        self._client.log_batch(self._run, metrics=metric_entities(metrics))
+        self._client.log_batch(self.run_id, metrics=metric_entities(metrics))
 
     @_survives
     def record_stations(self, stations: Sequence[StationReport]) -> None:
@@ -147,7 +150,7 @@ class RunTracker:
         children = {run.data.tags.get(STATION_TAG): run for run in self._children()}
         for report in stations:
             child = children.get(report.name) or self._client.create_run(
-                self._experiment, report.started_ms or None, run_tags(self._run), report.name
+                self._experiment, report.started_ms or None, run_tags(self.run_id), report.name
             )
             self._complete(child, report)
 
@@ -170,7 +173,7 @@ class RunTracker:
             example: An encoded image that it was shown, kept as the model's input example.
         """
         registry.register(
-            self._client, self._run, self._config.name, pushed_uri, version, metrics=metrics or {}, example=example
+            self._client, self.run_id, self._config.name, pushed_uri, version, metrics=metrics or {}, example=example
         )
 
     def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
@@ -185,15 +188,14 @@ class RunTracker:
             else:
                 os.environ[name] = value
         self._environment = {}
-        if self._run:
-            self._end(status)
+        self._end(status)
 
     @_survives
     def _end(self, status: str) -> None:
         for child in self._children():
             if child.info.status == "RUNNING":
                 self._client.set_terminated(child.info.run_id, "KILLED")
-        self._client.set_terminated(self._run, status)
+        self._client.set_terminated(self.run_id, status)
 
     def _open_experiment(self) -> str:
         """The experiment's id. Without a location of its own, MLflow would write artifacts to ./mlruns."""
@@ -213,7 +215,7 @@ class RunTracker:
             self._client.set_terminated(run.info.run_id, "KILLED", max(last_write_ms, run.info.start_time))
 
     def _export(self, uri: str) -> None:
-        for name, value in {TRACKING_URI_VARIABLE: uri, PARENT_RUN_VARIABLE: self._run}.items():
+        for name, value in {TRACKING_URI_VARIABLE: uri, PARENT_RUN_VARIABLE: self.run_id}.items():
             self._environment[name] = os.environ.get(name)
             os.environ[name] = value
 
@@ -226,11 +228,11 @@ class RunTracker:
             made_by["mlflow.source.git.commit"] = made_by["git.commit"]  # the name that MLflow's pages look for
         tags = [RunTag(name, value) for name, value in made_by.items()]
         params = param_entities(flatten(dataclasses.asdict(self._config)))
-        self._client.log_batch(self._run, params=params, tags=tags)
-        self._client.log_text(self._run, to_yaml(self._config), CONFIG_FILE)
+        self._client.log_batch(self.run_id, params=params, tags=tags)
+        self._client.log_text(self.run_id, to_yaml(self._config), CONFIG_FILE)
 
     def _children(self) -> list[Any]:
-        return list(self._client.search_runs([self._experiment], f"tags.`mlflow.parentRunId` = '{self._run}'"))
+        return list(self._client.search_runs([self._experiment], f"tags.`mlflow.parentRunId` = '{self.run_id}'"))
 
     def _complete(self, child: Any, report: StationReport) -> None:
         from mlflow.entities import RunTag
@@ -241,7 +243,7 @@ class RunTracker:
         tags |= {f"output.{key}": "\n".join(uris) for key, uris in report.outputs.items()}
         self._client.log_batch(
             child.info.run_id,
-            metrics=metric_entities({"seconds": report.seconds}),
+            metrics=metric_entities({"seconds": report.seconds} if report.started_ms else {}),
             tags=[RunTag(name, value) for name, value in tags.items()],
         )
         # A station's own run knows better than the report whether it failed or was interrupted.

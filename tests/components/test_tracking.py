@@ -138,3 +138,15 @@ def test_epoch_callback_logs_every_fit_under_its_prefix(client, parent):
     history = client.get_metric_history(tracker.run_id, "fine/loss")
     assert [m.step for m in history] == [1, 2, 3]
     assert history[0].value > history[-1].value
+
+
+def test_figure_may_be_a_function_that_is_called_only_where_it_is_kept(client, parent, caplog):
+    def draw():
+        raise ValueError("nothing to draw")
+
+    StationTracker().log_figure(draw, "filters.png")
+    with station_run("Trainer") as tracker:
+        tracker.log_figure(Figure, "empty.png")
+        tracker.log_figure(draw, "filters.png")
+    assert [file.path for file in client.list_artifacts(tracker.run_id)] == ["empty.png"]
+    assert "nothing to draw" in caplog.text

@@ -3,6 +3,7 @@ import json
 import os
 import sqlite3
 import subprocess
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -51,18 +52,14 @@ def client(home):
     return MlflowClient(tracking_uri(home))
 
 
-def parent_of(tracker):
-    return os.environ[PARENT_RUN_VARIABLE]
-
-
 def children_of(client, tracker):
-    run = client.get_run(parent_of(tracker))
+    run = client.get_run(tracker.run_id)
     found = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
     return {child.info.run_name: child for child in found}
 
 
 def test_parent_run_says_what_is_run_and_by_which_code(tracker, client, home, tmp_path):
-    run = client.get_run(parent_of(tracker))
+    run = client.get_run(tracker.run_id)
     assert run.info.run_name == "run-1"
     assert run.data.params["training.epochs"] == str(CONFIG.training.epochs)
     assert run.data.params["model.pretraining.gibbs_steps"] == "1"
@@ -76,7 +73,7 @@ def test_parent_run_says_what_is_run_and_by_which_code(tracker, client, home, tm
 def test_configuration_artifact_runs_again_unchanged(tracker, client, tmp_path):
     from pipeline.arguments import parse
 
-    artifact = client.download_artifacts(parent_of(tracker), "config.yaml", str(tmp_path))
+    artifact = client.download_artifacts(tracker.run_id, "config.yaml", str(tmp_path))
     assert parse(["--config", artifact]).config == tracker._config
 
 
@@ -110,7 +107,7 @@ def test_every_station_gets_one_child_run(tracker, client):
     tracker.record_stations(reports)
     children = children_of(client, tracker)
     assert len(children) == len(reports)
-    assert len(client.search_runs([client.get_run(parent_of(tracker)).info.experiment_id])) == len(reports) + 1
+    assert len(client.search_runs([client.get_run(tracker.run_id).info.experiment_id])) == len(reports) + 1
     generated = children["ImageExampleGen"]
     assert (generated.info.start_time, generated.info.end_time) == (1_000, 4_500)
     assert generated.data.metrics == {"seconds": 3.5}
@@ -130,7 +127,7 @@ def test_every_station_gets_one_child_run(tracker, client):
 def test_data_set_is_an_input_with_the_digest_given(tracker, client):
     digest = hashlib.sha256(b"images").hexdigest()
     tracker.set_data_digest(digest, "/data/digits", {"train": 8, "validation": 1, "test": 1})
-    run = client.get_run(parent_of(tracker))
+    run = client.get_run(tracker.run_id)
     (given,) = run.inputs.dataset_inputs
     assert run.data.tags["data.digest"] == digest
     assert digest.startswith(given.dataset.digest)
@@ -152,7 +149,7 @@ def test_pushed_model_is_registered_once_as_champion(tracker, client, tmp_path):
     champion = client.get_model_version_by_alias(name, "champion")
     assert len(client.search_model_versions(f"name = '{name}'")) == 1
     assert champion.tags == {"saved_model": str(pushed), "serving_version": "1"}
-    assert champion.run_id == parent_of(tracker)
+    assert champion.run_id == tracker.run_id
     folder = download_artifacts(f"models:/{name}@champion")
     described = Model.load(folder)
     assert described.signature.inputs.input_names() == ["image_bytes"]
@@ -163,7 +160,7 @@ def test_pushed_model_is_registered_once_as_champion(tracker, client, tmp_path):
     logged = client.get_logged_model(champion.source.removeprefix("models:/"))
     assert logged.status == "READY"
     assert {metric.key: metric.value for metric in logged.metrics} == {"top1_error": 2.5}
-    assert client.get_run(parent_of(tracker)).data.metrics == {"top1_error": 2.5}
+    assert client.get_run(tracker.run_id).data.metrics == {"top1_error": 2.5}
 
     tracker.register(str(pushed.with_name("2")), 2)
     assert client.get_model_version_by_alias(name, "champion").tags["serving_version"] == "2"
@@ -193,7 +190,7 @@ def test_runs_left_open_by_a_crash_are_closed_when_they_were_last_heard_of(home,
     closed = client.get_run(crashed).info
     assert closed.status == "KILLED"
     assert closed.end_time == pytest.approx((heard + 3600) * 1000, abs=1)
-    assert client.get_run(parent_of(tracker)).info.status == "RUNNING"
+    assert client.get_run(tracker.run_id).info.status == "RUNNING"
     tracker.finish("FINISHED")
 
 
@@ -224,26 +221,25 @@ def test_deleted_experiment_comes_back(home, client):
     assert client.get_experiment_by_name(CONFIG.name).lifecycle_stage == "active"
 
 
-def test_database_that_is_none_is_refused_at_once_and_kept(tmp_path):
+def test_database_that_is_none_is_refused_at_once_and_kept(tmp_path, caplog):
     home = Home(tmp_path)
     home.mlflow_database.write_text("not a database, but long enough to be looked at as one " * 10)
     before = home.mlflow_database.read_bytes()
+    caplog.set_level("WARNING")
     tracker = RunTracker(home, CONFIG)
     with pytest.raises(VisionTfxError, match=r"mlflow\.db cannot be written \(file is not a database\)"):
         tracker.start("run-1")
+    tracker.record_stations([StationReport("Trainer", "skipped")])
     tracker.finish("FAILED")
+    assert not caplog.records
     assert home.mlflow_database.read_bytes() == before
 
 
-def test_database_of_another_mlflow_is_refused_with_the_cure(tmp_path):
-    home = Home(tmp_path)
-    RunTracker(home, CONFIG).start("run-1")
-    with sqlite3.connect(home.mlflow_database) as database:
-        database.execute("UPDATE alembic_version SET version_num = '0a8213491aaa'")
-    database.close()
-    copy = Home(tmp_path / "copy")  # MLflow remembers what it checked by address
-    copy.root.mkdir()
+def test_database_of_another_mlflow_is_refused_with_the_cure(tracker, home, tmp_path):
+    copy = Home(tmp_path)
     copy.mlflow_database.write_bytes(home.mlflow_database.read_bytes())
+    with closing(sqlite3.connect(copy.mlflow_database)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '0a8213491aaa'")
     with pytest.raises(VisionTfxError, match="mlflow db upgrade sqlite:///"):
         RunTracker(copy, CONFIG).start("run-1")
 
