@@ -16,7 +16,7 @@ from models.sgd import MomentumSGD
 
 CHUNK_ROWS = 5000  # rows per call of the training step when arrays are passed: fast from some 2,000 on
 GAP_IMAGES = 1000  # of each kind, for the free-energy gap
-LIKELIHOOD_IMAGES = 100  # for the pseudo-log-likelihood, which costs num_visible times as much
+LIKELIHOOD_IMAGES = 50  # for the pseudo-log-likelihood, which costs num_visible times as much
 
 
 class DBN:
