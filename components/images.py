@@ -29,6 +29,8 @@ TOO_SMALL = "too small"
 # Pillow only warns above 89 million pixels; the limit here refuses, before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
+_JPEG = ("JPEG", "MPO")
+_DRAFT_SIDE = 256  # pixels; smaller images are decoded in full size, which is quick
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
 
 
@@ -78,10 +80,13 @@ def inspect_image(data: bytes) -> ImageInfo:
     try:
         if image.format == "PNG":
             _check_png(data)
-        kept = data if _decodes_everywhere(image) else _as_png(image)
-        luminance = _luminance(image)
-        if image.format in ("JPEG", "MPO"):
+        if image.format in _JPEG:
             _check_jpeg(data)
+        if _decodes_everywhere(image):
+            kept, luminance = data, _luminance(image)
+        else:
+            frame = _first_frame(image)
+            kept, luminance = _as_png(frame), _luminance(frame)
     except Exception as error:  # Pillow's decoders raise whatever they stumble over
         raise BrokenImage(DAMAGED, f"truncated or damaged {image.format}: {_one_line(error)}") from error
     return ImageInfo(width, height, luminance, kept)
@@ -108,28 +113,25 @@ def _decodes_everywhere(image: Image.Image) -> bool:
     if image.format == "PNG":
         return True
     # TensorFlow refuses to make grey of CMYK; MPO is a JPEG with further pictures behind the first.
-    return image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB")
+    return image.format in _JPEG and image.mode in ("L", "RGB")
 
 
-def _as_png(image: Image.Image) -> bytes:
-    """The first frame as PNG; what is transparent in a GIF is black, as TensorFlow decodes it."""
+def _first_frame(image: Image.Image) -> Image.Image:
+    """The first frame in a mode of PNG; what is transparent in a GIF is black, as TensorFlow decodes it."""
     if image.format == "GIF":
         rgba = image.convert("RGBA")
         frame = Image.new("RGB", image.size)
         frame.paste(rgba, mask=rgba.getchannel("A"))
-    else:
-        frame = _without_excess(image)
+        return frame
+    if image.mode in _SIXTEEN_BIT or image.mode == "F":
+        return _grey(image)
+    return image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else image.convert("RGB")
+
+
+def _as_png(frame: Image.Image) -> bytes:
     buffer = io.BytesIO()
     frame.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _without_excess(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT or image.mode == "F":
-        return _grey(image)
-    if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
-        return image
-    return image.convert("RGB")
 
 
 def _grey(image: Image.Image) -> Image.Image:
@@ -142,11 +144,13 @@ def _grey(image: Image.Image) -> Image.Image:
 
 def _luminance(image: Image.Image) -> float:
     """Mean grey level; decodes the image wholly unless that was done before."""
-    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-        # An eighth of the size still reads every byte and keeps the mean (to 0.4 levels), in half the time.
-        image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
+    width, height = image.size
+    if image.format in _JPEG and image.mode in ("L", "RGB") and min(image.size) >= _DRAFT_SIDE:
+        # An eighth of the size still reads every byte and keeps the mean (to 1 level), in half the time.
+        width, height = width // 8, height // 8  # without the blocks that hang over the edge
+        image.draft("L", (width, height))
     image.load()
-    return float(np.asarray(_grey(image)).mean())
+    return float(np.asarray(_grey(image))[:height, :width].mean())
 
 
 def _check_png(data: bytes) -> None:
