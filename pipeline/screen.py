@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,11 @@ class Screen:
             self._console = self._given or Console(file=stream, force_terminal=stream.isatty() or None)
             try:
                 yield
+            except BaseException:
+                # The terminal gets one sentence; a full disk must not hide it.
+                with contextlib.suppress(OSError), log_file.open("a", encoding="utf-8") as log:
+                    traceback.print_exc(file=log)
+                raise
             finally:
                 self.stop()
                 stream.flush()

@@ -75,6 +75,7 @@ def test_descriptors_come_back_after_an_error(tmp_path: Path, capfd: pytest.Capt
         raise KeyboardInterrupt
     os.write(1, b"heard\n")
     assert capfd.readouterr().out == "heard\n"
+    assert "KeyboardInterrupt" in (tmp_path / "run.log").read_text()
 
 
 def test_log_file_is_appended_to(tmp_path: Path):
