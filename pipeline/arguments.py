@@ -62,6 +62,7 @@ def resolve(preset: str | None, overrides: Mapping[str, Any], *, has_file: bool 
     home = os.environ.get("VISION_TFX_HOME") or base.home
     merged = _merged(dataclasses.asdict(base), {"home": home}, overrides)
     merged["data"] = _absolute(merged["data"])
+    merged |= {key: _expanded(merged[key]) for key in ("home", "data_dir")}
     if "name" not in overrides and base.data == FOLDER_PLACEHOLDER:
         merged["name"] = _default_name(merged["data"], base.name)
     for group in _GROUPS & set(flatten(merged)):
@@ -198,6 +199,11 @@ def _absolute(data: Any) -> Any:
         return data
     path = data.removeprefix("folder:")
     return "folder:" + str(Path(path).expanduser().resolve()) if path else data
+
+
+def _expanded(path: Any) -> Any:
+    """~ where no shell has replaced it: in a file, or behind an equals sign."""
+    return str(Path(path).expanduser()) if isinstance(path, str) and path.startswith("~") else path
 
 
 def _default_name(data: str, fallback: str) -> str:

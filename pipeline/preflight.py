@@ -9,6 +9,7 @@ from pathlib import Path
 from components.errors import UsageError
 from pipeline.config import RunConfig
 from pipeline.fields import did_you_mean, flatten
+from pipeline.home import Home
 from pipeline.presets import FOLDER_PLACEHOLDER
 
 # Room for metadata, statistics, logs and models beside the copy of the images; a run on the bundled digits leaves
@@ -67,6 +68,7 @@ RANGES = {
     "model.pretraining.epochs": _COUNT_OR_NONE,
     "model.pretraining.batch_size": _COUNT,
     "model.pretraining.learning_rate": _RATE,
+    "model.pretraining.gaussian_learning_rate": _RATE,
     "model.pretraining.initial_momentum": _MOMENTUM,
     "model.pretraining.final_momentum": _MOMENTUM,
     "model.pretraining.momentum_switch_epochs": _COUNT_OR_NONE,
@@ -98,9 +100,10 @@ def check(config: RunConfig) -> None:
     check_ranges(config)
     check_name(config.name)
     check_data(config.data)
-    home = Path(config.home).expanduser()
-    check_writable(home)
-    check_space(home, _data_bytes(config.data))
+    home = Home(Path(config.home))
+    check_writable(home.root)
+    # An earlier run has its copy of the images already.
+    check_space(home.root, 0 if home.artifacts(config.name).is_dir() else _data_bytes(config.data))
 
 
 def check_ranges(config: RunConfig) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -180,6 +181,32 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     for module in ("tensorflow", "tfx", "numpy", "mlflow", "jsonargparse"):
         assert f"'{module}'" not in done.stderr
+
+
+INTERRUPTED = """
+import sys, time, types
+from pathlib import Path
+from pipeline.screen import Screen
+def run_local(config):
+    screen = Screen()
+    with screen.capture(Path(config.home) / "run.log"):
+        screen.message("running")
+        time.sleep(60)
+sys.modules["pipeline.runner"] = types.SimpleNamespace(run_local=run_local)
+from pipeline.cli import main
+sys.exit(main(["run", "digits-dbn", "--home", sys.argv[1]]))
+"""
+
+
+def test_ctrl_c(tmp_path: Path):
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "running\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert said.startswith("vision-tfx: stopped by Ctrl-C")
+    assert said.count("\n") == 1
 
 
 def test_reader_that_goes_away(tmp_path: Path):

@@ -114,6 +114,19 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         preflight.check_space(tmp_path, 1024**2)
 
 
+def test_images_are_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    monkeypatch.setattr(preflight, "check_data", lambda _: None)
+    monkeypatch.setattr(preflight, "check_space", lambda _, data_bytes: asked.append(data_bytes))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"12345")
+    config = dataclasses.replace(DIGITS, name="mine", data=f"folder:{tmp_path}/images", home=str(tmp_path / "home"))
+    preflight.check(config)
+    (tmp_path / "home" / "mine" / "artifacts").mkdir(parents=True)
+    preflight.check(config)
+    assert asked == [5, 0]
+
+
 def test_range_in_words():
     assert str(Range(0, 1, open_low=True, open_high=True)) == "above 0 and below 1"
     assert str(Range(1)) == "at least 1"

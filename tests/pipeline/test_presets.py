@@ -38,7 +38,7 @@ EXTREMES = RunConfig(
     data_dir="2024",
     validation_share=1e-9,
     seed=2**31 - 1,
-    home="~/007",
+    home="007",
 )
 
 
@@ -87,6 +87,12 @@ def test_home_from_environment_unless_given(monkeypatch: pytest.MonkeyPatch):
 def test_name_and_data(words: list[str], name: str, data: str):
     config = parse(words).config
     assert (config.name, config.data) == (name, data)
+
+
+def test_home_of_the_user(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    config = parse(["digits-dbn", "--home=~/models", "--data-dir=~/tfds"]).config
+    assert (config.home, config.data_dir) == ("/home/ada/models", "/home/ada/tfds")
 
 
 def test_one_folder_is_one_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
