@@ -26,6 +26,7 @@ from components.splitting import assign_splits, seeded_hash
 
 SHARD_BYTES = 128 * 2**20  # few enough files for ImageNet (1,100), large enough to be read in one go
 SHARD_IMAGES = 16_384  # so that small images are read by several readers too: MNIST's train split has 4 shards
+_BEAM_SUFFIX = " [while running"  # Beam adds the step's name to the message of any error
 _PARTS = ".parts"  # rows of each shard while the others are written; removed at the end
 
 Reader = Callable[[Item], bytes]
@@ -262,12 +263,12 @@ def _explained(destination: Path) -> Iterator[None]:
     """Turns what a disk, TensorFlow's writer and Beam raise into one sentence."""
     try:
         yield
-    except VisionTfxError:
-        raise
+    except VisionTfxError as error:
+        raise type(error)(str(error).partition(_BEAM_SUFFIX)[0]) from error
     except (OSError, tf.errors.OpError) as error:
         raise VisionTfxError(_disk_sentence(destination, error)) from error
-    except RuntimeError as error:  # Beam passes on a worker's error as text
-        if found := re.search(r"components\.errors\.(\w+): (.*?)(?: \[while running|\n|$)", str(error)):
+    except RuntimeError as error:  # Beam passes on an error of another process as text
+        if found := re.search(rf"components\.errors\.(\w+): (.*?)(?:{re.escape(_BEAM_SUFFIX)}|\n|$)", str(error)):
             raise getattr(errors, found[1])(found[2]) from error
         raise
 
