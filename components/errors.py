@@ -1,4 +1,7 @@
-"""The errors a user can cause. Each message is one sentence: what, where, cure; the CLI prints it and exits with its code."""
+"""The errors a user can cause.
+
+Each message is one sentence: what, where, cure. The CLI prints it and exits with its code.
+"""
 
 
 class VisionTfxError(Exception):
@@ -13,7 +16,7 @@ class UsageError(VisionTfxError):
     exit_code = 2
 
 
-class GateRefused(VisionTfxError):
+class GateRefused(VisionTfxError):  # noqa: N818 - a refusal is a judgement, not an error
     """A gate judged the data or the model and said no; exit code 3."""
 
     exit_code = 3

@@ -14,21 +14,21 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
 _OWN = ("components", "models", "serving")
-# What a module draws or records does not change what it computes.
-_WITHOUT_EFFECT = {"components.figures", "components.tracking", "components.fingerprint"}
+# What a module draws, records or says does not change what it computes.
+_WITHOUT_EFFECT = {"components.figures", "components.tracking", "components.progress", "components.fingerprint"}
 
 
 @functools.cache
-def fingerprint(module: str) -> str:
-    """Hash of a module's own source closure and of the packages it imports.
+def fingerprint(*modules: str) -> str:
+    """Hash of the source closure of modules and of the versions of the packages they import.
 
     Args:
-        module: dotted name within `components`, `models` or `serving`, such as "components.trainer".
+        *modules: dotted names within `components`, `models` or `serving`, such as "components.trainer".
 
     Returns:
         16 hexadecimal digits.
     """
-    sources, packages = _closure(module)
+    sources, packages = _closure(modules)
     digest = hashlib.sha256()
     for path in sorted(sources):
         digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
@@ -37,10 +37,10 @@ def fingerprint(module: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _closure(module: str) -> tuple[set[Path], set[str]]:
+def _closure(modules: tuple[str, ...]) -> tuple[set[Path], set[str]]:
     sources: set[Path] = set()
     packages: set[str] = set()
-    todo = [module]
+    todo = list(modules)
     while todo:
         path = _path(todo.pop())
         if path is None or path in sources:

@@ -1,0 +1,36 @@
+"""Configurations travel to the stations as JSON: an execution property that the cache key covers."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from models.config import DBNConfig, RBMConfig, TrainingConfig
+
+
+@dataclass(frozen=True)
+class StationConfig:
+    """What RBMPretrainer and Trainer need to know of a run.
+
+    Args:
+        model: the network.
+        seed: of all randomness.
+        splits: whose images are trained on.
+        training: the supervised training; none for RBMPretrainer, whose result does not depend on it.
+    """
+
+    model: DBNConfig
+    seed: int
+    splits: tuple[str, ...] = ("train",)
+    training: TrainingConfig | None = None
+
+    def to_json(self) -> str:
+        """As JSON with sorted keys: equal configurations are equal texts."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "StationConfig":
+        """The inverse of `to_json`."""
+        values = json.loads(text)
+        model = {key: tuple(value) if isinstance(value, list) else value for key, value in values["model"].items()}
+        model["pretraining"] = RBMConfig(**model["pretraining"])
+        training = values["training"] and TrainingConfig(**values["training"])
+        return cls(DBNConfig(**model), values["seed"], tuple(values["splits"]), training)

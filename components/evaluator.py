@@ -1,0 +1,122 @@
+"""What Evaluator measures and what it refuses: TFMA configurations, and results read back with intervals."""
+
+import json
+import math
+from collections.abc import Sequence
+
+import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
+
+from components import features
+from components.fingerprint import fingerprint
+
+# Slices besides the overall one: each class, and bands of size and luminance.
+_SLICES = (features.LABEL_NAME, features.SIZE_BAND, features.LUMINANCE_BAND)
+_METRICS = "components.error_metrics"
+# Two-sided 95 % of the normal distribution.
+_Z95 = 1.959964
+
+
+def validation_config(num_top: Sequence[int], min_gain: float, max_error_increase: float) -> config_pb2.EvalConfig:
+    """The judgement on validation: better than a constant answer, no worse than the baseline.
+
+    Args:
+        num_top: the k of the top-k errors that are measured; 1 first.
+        min_gain: lower bound of the gain over the best constant answer.
+        max_error_increase: percentage points that the top-1 error may lie above the baseline's.
+    """
+    config = _config(num_top, min_gain, {})
+    change = config_pb2.GenericChangeThreshold(
+        absolute={"value": max_error_increase + 1e-9}, direction=config_pb2.MetricDirection.LOWER_IS_BETTER
+    )
+    config.metrics_specs[0].metrics[0].threshold.change_threshold.CopyFrom(change)
+    config.model_specs.add(
+        name="baseline", is_baseline=True, signature_name="examples", label_key=features.LABEL,
+        prediction_key="probabilities",
+    )  # fmt: skip
+    return config
+
+
+def test_config(num_top: Sequence[int], min_gain: float, max_errors: dict[int, float]) -> config_pb2.EvalConfig:
+    """The judgement on test: better than a constant answer, below absolute bounds.
+
+    Args:
+        num_top: the k of the top-k errors that are measured; 1 first.
+        min_gain: lower bound of the gain over the best constant answer.
+        max_errors: upper bound of the top-k error in percent, by k.
+    """
+    return _config(num_top, min_gain, max_errors)
+
+
+def _config(num_top: Sequence[int], min_gain: float, max_errors: dict[int, float]) -> config_pb2.EvalConfig:
+    # In the configuration, and so in the cache key: other metrics are another evaluation.
+    source = fingerprint(_METRICS)
+    config = config_pb2.EvalConfig()
+    config.model_specs.add(signature_name="examples", label_key=features.LABEL, prediction_key="probabilities")
+    config.slicing_specs.add()
+    for feature in _SLICES:
+        config.slicing_specs.add(feature_keys=[feature])
+    spec = config.metrics_specs.add()
+    for k in num_top:
+        metric = spec.metrics.add(
+            class_name="TopKError", module=_METRICS, config=json.dumps({"k": k, "source": source})
+        )
+        if k in max_errors:
+            metric.threshold.value_threshold.upper_bound.value = max_errors[k]
+    gain = spec.metrics.add(class_name="GainOverConstant", module=_METRICS, config=json.dumps({"source": source}))
+    gain.threshold.value_threshold.lower_bound.value = min_gain
+    spec.metrics.add(class_name="ExampleCount")
+    return config
+
+
+def wilson_interval(error: float, count: int) -> tuple[float, float]:
+    """95 % interval of an error rate (Wilson 1927): it stays sensible at 0 and for few examples.
+
+    Args:
+        error: in percent.
+        count: number of examples.
+
+    Returns:
+        Lower and upper bound in percent; (0, 100) without examples.
+    """
+    if count == 0:
+        return 0.0, 100.0
+    p, z2 = error / 100, _Z95**2
+    centre = (p + z2 / (2 * count)) / (1 + z2 / count)
+    half = _Z95 / (1 + z2 / count) * math.sqrt(p * (1 - p) / count + z2 / (4 * count**2))
+    return max(0.0, 100 * (centre - half)), min(100.0, 100 * (centre + half))
+
+
+def read_metrics(evaluation_uri: str, model_name: str = "") -> dict[str, dict[str, float]]:
+    """Metrics of an evaluation by slice, each error with its interval.
+
+    Args:
+        evaluation_uri: folder of a ModelEvaluation artifact.
+        model_name: "" for the candidate where there is no baseline, "candidate" or "baseline" otherwise.
+
+    Returns:
+        By slice ("overall", "label_name=cat"): `top1_error`, `top1_error_low`, `top1_error_high` (percent), the
+        same for top-5, `gain_over_constant` and `example_count`.
+    """
+    result = tfma.load_eval_result(evaluation_uri, model_name=model_name or None)
+    return {_slice_name(key): _flat(metrics) for key, metrics in result.slicing_metrics}
+
+
+def _slice_name(key: tuple) -> str:
+    return " ".join(f"{feature}={value}" for feature, value in key) or "overall"
+
+
+def _flat(metrics: dict) -> dict[str, float]:
+    values = {name: value["doubleValue"] for name, value in metrics[""][""].items() if "doubleValue" in value}
+    for name in [name for name in values if name.endswith("_error")]:
+        low, high = wilson_interval(values[name], int(values["example_count"]))
+        values |= {f"{name}_low": low, f"{name}_high": high}
+    return values
+
+
+def refusals(evaluation_uri: str) -> list[str]:
+    """Why TFMA refused a model: one line per threshold that was not met, empty if it was blessed."""
+    result = tfma.load_validation_result(evaluation_uri)
+    failures = (failure for per_slice in result.metric_validations_per_slice for failure in per_slice.failures)
+    lines = [f"{failure.metric_key.name}: {failure.message}" for failure in failures]
+    return lines + [f"no examples in slice {details}" for details in result.missing_slices]

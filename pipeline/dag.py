@@ -1,0 +1,128 @@
+"""Runs a compiled pipeline node by node and says what became of each.
+
+TFX's LocalDagRunner returns nothing and calls nobody back. This drives the same launcher, and reads a station's
+status from its execution in ML Metadata.
+"""
+
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx import v1 as tfx
+from tfx.dsl.compiler import compiler, constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable.mlmd import execution_lib
+
+from pipeline.cache_reason import why_not_cached
+from pipeline.station import StationReport, Status
+
+_STATUS: dict[int, Status] = {
+    mlmd.Execution.CACHED: "cached",
+    mlmd.Execution.COMPLETE: "ran",
+    mlmd.Execution.FAILED: "failed",
+    mlmd.Execution.CANCELED: "failed",
+}
+_RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
+
+
+class LocalDag:
+    """One run of a pipeline in this process.
+
+    Args:
+        pipeline: what to run.
+        run_id: names the run in ML Metadata; every run needs another.
+    """
+
+    def __init__(self, pipeline: tfx.dsl.Pipeline, run_id: str) -> None:
+        self._ir = compiler.Compiler().compile(pipeline)
+        runtime_parameter_utils.substitute_runtime_parameter(
+            self._ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+        )
+        self._deployment = runner_utils.extract_local_deployment_config(self._ir)
+        self._connection = runner_utils.extract_mlmd_connection(self._deployment.metadata_connection_config)
+        self._nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in self._ir.nodes}
+        self._root = Path(pipeline.pipeline_info.pipeline_root)
+
+    @property
+    def names(self) -> list[str]:
+        """Ids of the nodes in the order in which they run."""
+        return list(self._nodes)
+
+    def launch(self, name: str) -> StationReport:
+        """Runs one node, from the cache where nothing has changed.
+
+        Args:
+            name: the node's id; all nodes before it have been launched.
+
+        Returns:
+            What became of it; never "failed".
+
+        Raises:
+            Exception: whatever the station raised. Its execution is marked failed, its outputs are deleted; on
+                KeyboardInterrupt too.
+        """
+        node = self._nodes[name]
+        node_launcher = launcher.Launcher(
+            pipeline_node=node,
+            mlmd_connection=metadata.Metadata(self._connection),
+            pipeline_info=self._ir.pipeline_info,
+            pipeline_runtime_spec=self._ir.runtime_spec,
+            executor_spec=runner_utils.extract_executor_spec(self._deployment, name),
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(self._deployment, name),
+        )
+        started = _now()
+        try:
+            info = node_launcher.launch()
+        except KeyboardInterrupt:
+            self._discard_running(name)
+            raise
+        return self._report(name, started, info.execution_id if info else None)
+
+    def properties(self, uri: str) -> dict[str, object]:
+        """Custom properties of the newest artifact at a URI."""
+        with self._store() as store:
+            artifact = store.get_artifacts_by_uri(uri)[-1]
+        return {key: getattr(value, value.WhichOneof("value")) for key, value in artifact.custom_properties.items()}
+
+    @contextlib.contextmanager
+    def _store(self) -> Iterator[object]:
+        with metadata.Metadata(self._connection) as handle:
+            yield handle.store
+
+    def _report(self, name: str, started: int, execution_id: int | None) -> StationReport:
+        if not execution_id:
+            return StationReport(name, "skipped", started, _now(), reason="its condition does not hold")
+        with metadata.Metadata(self._connection) as handle:
+            [execution] = handle.store.get_executions_by_id([execution_id])
+            outputs = execution_lib.get_output_artifacts(handle, execution_id)
+            status = _STATUS[execution.last_known_state]
+            if self._nodes[name].node_info.type.name == _RESOLVER:
+                status = "resolved"
+            if status == "failed":
+                raise RuntimeError(f"{name} could not resolve its inputs; the log says which")
+            reason = why_not_cached(handle.store, execution) if status == "ran" else ""
+        uris = {key: [artifact.uri for artifact in artifacts] for key, artifacts in outputs.items()}
+        return StationReport(name, status, started, _now(), execution_id, uris, reason)
+
+    def _discard_running(self, name: str) -> None:
+        """After an interruption: no execution stays RUNNING, no half-written output stays behind."""
+        with self._store() as store:
+            executions = store.get_executions_by_type(self._nodes[name].node_info.type.name)  # type: ignore[attr-defined]
+            running = [e for e in executions if e.last_known_state in (mlmd.Execution.RUNNING, mlmd.Execution.NEW)]
+            for execution in running:
+                execution.last_known_state = mlmd.Execution.CANCELED
+            store.put_executions(running)  # type: ignore[attr-defined]
+        for execution in running:
+            for folder in (self._root / name).glob(f"*/{execution.id}"):
+                shutil.rmtree(folder, ignore_errors=True)
+            logging.info("Discarded execution %d of %s.", execution.id, name)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,93 @@
+"""What a finished run comes to, read from its artifacts: errors, refusals, the pushed model, the data."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfx.utils import path_utils
+
+from components import evaluator, features, input_pipeline, publishing
+from components.pusher import PUSHED_DESTINATION, is_blessed
+from pipeline.station import StationReport
+
+if TYPE_CHECKING:
+    from pipeline.dag import LocalDag
+
+Stations = Mapping[str, StationReport]
+_EVALUATORS = {features.VALIDATION: "Evaluator", features.TEST: "TestEvaluator"}
+
+
+def _uri(stations: Stations, name: str, key: str) -> str:
+    return stations[name].outputs[key][0]
+
+
+def metrics(stations: Stations) -> dict[str, float]:
+    """`<split>_top1_error` and so on for validation and test, in percent, with intervals; and the gain."""
+    values = {}
+    for split, name in _EVALUATORS.items():
+        overall = evaluator.read_metrics(_uri(stations, name, "evaluation"))["overall"]
+        values |= {f"{split}_{metric}": value for metric, value in overall.items()}
+    return values
+
+
+def refusals(stations: Stations) -> list[str]:
+    """Why the model was not blessed, one line per judge that refused; empty if all blessed it."""
+    lines = []
+    for split, name in _EVALUATORS.items():
+        if not is_blessed(Path(_uri(stations, name, "blessing"))):
+            lines += [f"{split}: {line}" for line in evaluator.refusals(_uri(stations, name, "evaluation"))]
+    infra = Path(_uri(stations, "InfraValidator", "blessing"))
+    if not is_blessed(infra):
+        lines.append("InfraValidator: " + Path(infra, "INFRA_NOT_BLESSED").read_text(encoding="utf-8").strip())
+    return lines
+
+
+def pushed_model(dag: "LocalDag", stations: Stations, served: Path) -> Path:
+    """The folder of the pushed model; published again if somebody has removed it since.
+
+    Args:
+        dag: the run.
+        stations: its reports; Pusher ran or was cached, and every judge blessed.
+        served: base path of the served model.
+    """
+    folder = Path(str(dag.properties(_uri(stations, "Pusher", "pushed_model"))[PUSHED_DESTINATION]))
+    if folder.is_dir():
+        return folder
+    logging.warning("%s was removed; publishing the model again.", folder)
+    version = publishing.push(Path(path_utils.serving_model_path(_uri(stations, "Trainer", "model"))), served)
+    return served / str(version)
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a run was made on.
+
+    Args:
+        digest: hash of the content of all images.
+        source: a folder or the name of a data set.
+        splits: number of images by split.
+        example: one encoded image of the validation split.
+    """
+
+    digest: str
+    source: str
+    splits: dict[str, int]
+    example: bytes
+
+
+def data_facts(dag: "LocalDag", stations: Stations, source: str) -> DataFacts:
+    """Reads the facts of ImageExampleGen's artifact."""
+    import pyarrow.parquet
+    import tensorflow as tf
+
+    uri = _uri(stations, "ImageExampleGen", "examples")
+    manifest = pyarrow.parquet.read_table(Path(uri, features.MANIFEST_FILE), columns=["split"])
+    counts = {
+        str(entry["values"]): entry["counts"].as_py() for entry in pyarrow.compute.value_counts(manifest["split"])
+    }
+    [record] = input_pipeline.read_records(input_pipeline.split_files(uri, features.VALIDATION), 1)
+    example = tf.train.Example.FromString(record).features.feature[features.IMAGE].bytes_list.value[0]
+    digest = str(dag.properties(uri).get("input_fingerprint", ""))
+    return DataFacts(digest, source, {split: counts.get(split, 0) for split in features.SPLITS}, example)

@@ -1,0 +1,154 @@
+"""The DAG: one block per station, in the order in which they run."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import tensorflow_data_validation as tfdv
+from components.data_gate import DataGate
+from components.example_gen import ImageExampleGen
+from tfx import v1 as tfx
+from tfx.orchestration import metadata
+
+from components import features
+from components.baseline import BaselineStrategy
+from components.configuration import StationConfig
+from components.evaluator import test_config, validation_config
+from components.fingerprint import fingerprint
+from components.infra_validator import InfraValidator
+from components.pusher import Pusher
+from components.rbm_pretrainer import RBMPretrainer
+from pipeline.config import RunConfig
+from pipeline.home import Home
+
+# Beam's default local runner downloads a binary at its first start; this one is part of Beam's Python package.
+_BEAM_ARGUMENTS = ["--runner=FnApiRunner"]
+# The k of the top-k errors that are measured; more than five classes are needed for the second.
+_TOP = (1, 5)
+
+
+def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
+    """The pipeline of a run.
+
+    Args:
+        config: the whole configuration.
+    """
+    home = Home(Path(config.home).resolve())
+    splits = (features.TRAIN, features.VALIDATION) if config.training.use_validation else (features.TRAIN,)
+    image = {"image_size": list(config.model.image_size), "channels": config.model.channels}
+
+    example_gen = ImageExampleGen(
+        data=config.data,
+        data_dir=config.data_dir,
+        validation_share=config.validation_share,
+        test_share=config.test_share,
+        seed=config.seed,
+        fingerprint=fingerprint("components.example_gen"),
+        cache_dir=str(home.root / "cache"),
+    )
+    examples = example_gen.outputs["examples"]
+
+    statistics_gen = tfx.components.StatisticsGen(
+        examples=examples,
+        stats_options=tfdv.StatsOptions(feature_allowlist=list(features.CHECKED_FEATURES)),
+    )
+
+    schema_gen = tfx.components.SchemaGen(
+        statistics=statistics_gen.outputs["statistics"],
+        infer_feature_shape=True,
+        exclude_splits=[features.VALIDATION, features.TEST],
+    )
+    schema = schema_gen.outputs["schema"]
+
+    example_validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
+
+    data_gate = DataGate(
+        examples=examples,
+        anomalies=example_validator.outputs["anomalies"],
+        gates=json.dumps(asdict(config.gates), sort_keys=True),
+        fingerprint=fingerprint("components.data_gate"),
+    )
+
+    transform = tfx.components.Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="components.transform.preprocessing_fn",
+        splits_config=tfx.proto.SplitsConfig(analyze=[features.TRAIN]),
+        materialize=False,
+        disable_analyzer_cache=True,
+        custom_config={**image, "fingerprint": fingerprint("components.transform")},
+    )
+    transform.add_upstream_node(data_gate)
+    transform_graph = transform.outputs["transform_graph"]
+
+    rbm_pretrainer = RBMPretrainer(
+        examples=examples,
+        transform_graph=transform_graph,
+        config=StationConfig(config.model, config.seed, splits).to_json(),
+        fingerprint=fingerprint("components.rbm_pretrainer"),
+    )
+
+    trainer = tfx.components.Trainer(
+        run_fn="components.trainer.run_fn",
+        examples=examples,
+        transform_graph=transform_graph,
+        schema=schema,
+        base_model=rbm_pretrainer.outputs["model"],
+        train_args=tfx.proto.TrainArgs(splits=[features.TRAIN]),
+        eval_args=tfx.proto.EvalArgs(splits=[features.VALIDATION]),
+        custom_config={
+            "config": StationConfig(config.model, config.seed, splits, config.training).to_json(),
+            "fingerprint": fingerprint("components.trainer"),
+        },
+    )
+    model = trainer.outputs["model"]
+
+    baseline = tfx.dsl.Resolver(
+        strategy_class=BaselineStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model, producer_component_id="Trainer"),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        candidate=model,
+    ).with_id("Baseline")
+
+    evaluator = tfx.components.Evaluator(
+        examples=examples,
+        example_splits=[features.VALIDATION],
+        model=model,
+        baseline_model=baseline.outputs["model"],
+        eval_config=validation_config(_TOP, config.gates.min_gain, config.gates.max_error_increase),
+    )
+
+    max_errors = {1: config.gates.max_top1_error, 5: config.gates.max_top5_error}
+    test_evaluator = tfx.components.Evaluator(
+        examples=examples,
+        example_splits=[features.TEST],
+        model=model,
+        eval_config=test_config(
+            _TOP, config.gates.min_gain, {k: bound for k, bound in max_errors.items() if bound is not None}
+        ),
+    ).with_id("TestEvaluator")
+
+    infra_validator = InfraValidator(
+        model=model, fingerprint=fingerprint("components.infra_validator", "serving.replay")
+    )
+
+    pusher = Pusher(
+        model=model,
+        validation_blessing=evaluator.outputs["blessing"],
+        test_blessing=test_evaluator.outputs["blessing"],
+        infra_blessing=infra_validator.outputs["blessing"],
+        destination=str(home.serving / config.name),
+        fingerprint=fingerprint("components.pusher"),
+    )
+
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(home.artifacts(config.name)),
+        components=[
+            example_gen, statistics_gen, schema_gen, example_validator, data_gate, transform, rbm_pretrainer, trainer,
+            baseline, evaluator, test_evaluator, infra_validator, pusher,
+        ],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(home.metadata)),
+        beam_pipeline_args=_BEAM_ARGUMENTS,
+    )  # fmt: skip

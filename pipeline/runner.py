@@ -1,0 +1,186 @@
+"""Runs a configuration from raw images to a pushed model, and says what became of it."""
+
+import datetime
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.errors import VisionTfxError
+from pipeline.config import RunConfig
+from pipeline.home import Home
+from pipeline.lock import home_lock
+from pipeline.screen import Screen
+from pipeline.station import StationReport
+from pipeline.tracking import RunTracker
+
+if TYPE_CHECKING:
+    from pipeline.dag import LocalDag
+
+# Where stations write what must survive their failure, such as a gate's report.
+LOG_DIR_VARIABLE = "VISION_TFX_LOG_DIR"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The end of a run.
+
+    Args:
+        blessed: whether both evaluators and the infra validator said yes.
+        pushed_version: version of the served model that this configuration and data stand for.
+        pushed_uri: its folder.
+        up_to_date: whether it had been pushed before.
+        mlflow_run_id: the parent run.
+        metrics: `validation_top1_error`, `test_top1_error`, `test_top5_error` in percent, each with `_low` and
+            `_high`, its 95 % interval.
+        stations: what became of each, in order.
+        log_file: all that the stations and their libraries said.
+    """
+
+    blessed: bool
+    pushed_version: int | None
+    pushed_uri: str | None
+    up_to_date: bool
+    mlflow_run_id: str
+    metrics: dict[str, float]
+    stations: list[StationReport]
+    log_file: str
+
+
+def run_local(config: RunConfig, screen: Screen | None = None) -> RunResult:
+    """Runs the pipeline in this process; stations whose inputs and source are unchanged come from the cache.
+
+    Args:
+        config: what to run.
+        screen: where to show it; default, a new one on stdout.
+
+    Raises:
+        VisionTfxError: a station failed (exit code 1), or one of its subclasses: a gate refused the data (3), the
+            configuration cannot be run (2). Earlier results stay untouched.
+    """
+    home = Home(Path(config.home).resolve())
+    run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    screen = screen or Screen()
+    log_file = home.logs(run_id) / "run.log"
+    with home_lock(home.root, run_id), _terminable(), screen.capture(log_file):
+        os.environ[LOG_DIR_VARIABLE] = str(log_file.parent)
+        result = _run(config, home, run_id, screen, log_file)
+    screen.summary(result)
+    return result
+
+
+class _terminable:  # noqa: N801 - used like a function
+    """While it is entered, SIGTERM ends the run as Ctrl-C does."""
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+
+def _run(config: RunConfig, home: Home, run_id: str, screen: Screen, log_file: Path) -> RunResult:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    screen.message(f"Run {run_id} of {config.name}; loading TFX takes some 20 s. Log: {log_file}")
+    tracker = RunTracker(home, config)
+    status = "FAILED"
+    stations: list[StationReport] = []
+    try:
+        mlflow_run_id = tracker.start(run_id)
+        dag = _load(config, run_id)
+        _launch_all(dag, screen, stations, log_file)
+        result = _conclude(config, home, dag, stations, mlflow_run_id, log_file)
+        _record(tracker, dag, result, config.data)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        tracker.record_stations(stations)
+        tracker.finish(status)
+    return result
+
+
+def _load(config: RunConfig, run_id: str) -> "LocalDag":
+    from pipeline.dag import LocalDag  # imports TFX, inside the screen's capture
+    from pipeline.pipeline import create_pipeline
+
+    return LocalDag(create_pipeline(config), run_id)
+
+
+def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], log_file: Path) -> None:
+    from components import progress
+
+    screen.start(dag.names)
+    for name in dag.names:
+        screen.update(name, "running")
+        progress.listen(lambda text, name=name: screen.progress(name, text))
+        try:
+            report = dag.launch(name)
+        except Exception as error:
+            reason = _one_line(error)
+            screen.update(name, "failed", note=reason)
+            stations.append(StationReport(name, "failed", reason=reason))
+            rest = dag.names[len(stations) :]
+            stations += [StationReport(other, "skipped", reason=f"{name} failed") for other in rest]
+            screen.stations(stations)
+            raise _explained(name, error, log_file) from error
+        stations.append(report)
+        screen.update(name, report.status, report.seconds, report.reason)
+
+
+def _explained(name: str, error: Exception, log_file: Path) -> Exception:
+    if isinstance(error, VisionTfxError):
+        return error
+    return VisionTfxError(f"{name} failed: {_one_line(error)}; the log says more: {log_file}")
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
+
+
+def _conclude(
+    config: RunConfig,
+    home: Home,
+    dag: "LocalDag",
+    stations: list[StationReport],
+    mlflow_run_id: str,
+    log_file: Path,
+) -> RunResult:
+    """Reads errors, blessings and the pushed version out of the artifacts."""
+    from pipeline import outcome
+
+    by_name = {station.name: station for station in stations}
+    refusals = outcome.refusals(by_name)
+    pushed = None if refusals else outcome.pushed_model(dag, by_name, home.serving / config.name)
+    if refusals:
+        stations[:] = [_not_pushed(s, refusals) if s.name == "Pusher" else s for s in stations]
+    return RunResult(
+        blessed=not refusals,
+        pushed_version=pushed and int(pushed.name),
+        pushed_uri=pushed and str(pushed),
+        up_to_date=pushed is not None and by_name["Pusher"].status == "cached",
+        mlflow_run_id=mlflow_run_id,
+        metrics=outcome.metrics(by_name),
+        stations=stations,
+        log_file=str(log_file),
+    )
+
+
+def _not_pushed(station: StationReport, refusals: Sequence[str]) -> StationReport:
+    values: dict[str, Any] = {**vars(station), "status": "skipped", "reason": "; ".join(refusals)}
+    return StationReport(**values)
+
+
+def _record(tracker: RunTracker, dag: "LocalDag", result: RunResult, source: str) -> None:
+    from pipeline import outcome
+
+    data = outcome.data_facts(dag, {station.name: station for station in result.stations}, source)
+    tracker.set_data_digest(data.digest, data.source, data.splits)
+    tracker.log_metrics(result.metrics)
+    if result.pushed_uri and result.pushed_version is not None:
+        tracker.register(result.pushed_uri, result.pushed_version, result.metrics, data.example)

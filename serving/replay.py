@@ -1,0 +1,94 @@
+"""Replays the requests stored in a SavedModel and compares the answers: does the model work outside its trainer?
+
+Run in a process of its own: `python -m serving.replay MODEL_FOLDER`. It needs TensorFlow and nothing of the project.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+REQUESTS = Path("assets.extra", "tf_serving_warmup_requests")
+# Largest difference of a probability between two processes on one machine; other kernels give other last digits.
+TOLERANCE = 1e-5
+
+
+class ReplayError(Exception):
+    """The model does not load, lacks requests, or answers differently from what is stored."""
+
+
+def replay(model_folder: str) -> dict[str, int]:
+    """Replays all stored requests.
+
+    Args:
+        model_folder: a SavedModel with PredictLog records in `assets.extra/tf_serving_warmup_requests`.
+
+    Returns:
+        Requests replayed, by signature.
+
+    Raises:
+        ReplayError: naming the signature, the output and the largest difference.
+    """
+    file = Path(model_folder) / REQUESTS
+    if not file.is_file():
+        raise ReplayError(f"{model_folder} has no {REQUESTS}: without requests nothing can be replayed")
+    model = tf.saved_model.load(model_folder)
+    counts = dict.fromkeys(model.signatures, 0)
+    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+        log = prediction_log_pb2.PredictionLog.FromString(record).predict_log
+        signature = log.request.model_spec.signature_name
+        if signature not in model.signatures:
+            raise ReplayError(f"{model_folder} has no signature {signature!r}, which a stored request asks for")
+        answer = model.signatures[signature](
+            **{name: tf.constant(tf.make_ndarray(value)) for name, value in log.request.inputs.items()}
+        )
+        expected = {name: tf.make_ndarray(value) for name, value in log.response.outputs.items()}
+        for name in expected:
+            _compare(signature, name, expected, answer[name].numpy())
+        counts[signature] += 1
+    missing = [signature for signature, count in counts.items() if count == 0]
+    if missing:
+        raise ReplayError(f"{model_folder} has no stored request for the signature {missing[0]!r}")
+    return counts
+
+
+def _compare(signature: str, name: str, outputs: dict[str, np.ndarray], received: np.ndarray) -> None:
+    expected = outputs[name]
+    if expected.shape != received.shape:
+        raise ReplayError(f"{signature}: {name} has shape {received.shape}, the trainer's had {expected.shape}")
+    if np.issubdtype(expected.dtype, np.floating):
+        difference = float(np.max(np.abs(expected - received), initial=0.0))
+        if not difference <= TOLERANCE:
+            raise ReplayError(
+                f"{signature}: {name} differs from the trainer's by {difference:.2g}, above {TOLERANCE:g}"
+            )
+        return
+    different = expected != received
+    if name == "classes" and "scores" in outputs:
+        different &= _decided(outputs["scores"])
+    if np.any(different):
+        raise ReplayError(f"{signature}: {name} differs from the trainer's in {np.count_nonzero(different)} values")
+
+
+def _decided(scores: np.ndarray) -> np.ndarray:
+    """Where the order of the labels cannot be a matter of rounding: scores apart from both neighbours."""
+    apart = -np.diff(scores, axis=-1) > 2 * TOLERANCE
+    edge = np.ones((*scores.shape[:-1], 1), bool)
+    return np.concatenate([edge, apart], -1) & np.concatenate([apart, ~edge], -1)
+
+
+def main() -> int:
+    """Prints one line; exit code 0 if every answer agrees, 1 if not."""
+    try:
+        counts = replay(sys.argv[1])
+    except (ReplayError, OSError, ValueError, tf.errors.OpError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(", ".join(f"{signature}: {count}" for signature, count in counts.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
