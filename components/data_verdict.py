@@ -126,7 +126,7 @@ def _broken(quarantine: Sequence[Mapping], files: int, limit: float) -> list[Fin
     percent = 100 * len(rows) / files
     names = tuple(f"{row['file_name']}: {row['reason']}" for row in rows)
     sentence = f"{len(rows)} of {files} files ({percent:.2g} %, limit {limit:g} %) cannot be used ({_first(names)})"
-    cure = "repair or remove these files, or raise --gates.max_broken_percent"
+    cure = "repair or remove these files, or raise --gates.max-broken-percent"
     return [Finding("broken", sentence, percent > limit, cure, names)]
 
 
@@ -153,7 +153,7 @@ def _leaked(usable: pa.Table, limit: float) -> list[Finding]:
         f"{rows.num_rows} of {usable.num_rows} images ({percent:.2g} %, limit {limit:g} %) are in more than one split"
         f" ({_first(names)})"
     )
-    cure = "keep each image in one split only, or raise --gates.max_leaked_percent"
+    cure = "keep each image in one split only, or raise --gates.max-leaked-percent"
     return [Finding("leaked", sentence, percent > limit, cure, names)]
 
 
@@ -164,7 +164,7 @@ def _missing_classes(usable: pa.Table, labels: Sequence[str], allowed: bool) -> 
         names = tuple(name for index, name in enumerate(labels) if index not in there)
         if names:
             sentence = f"{len(names)} of {len(labels)} classes have no image in the {split} split ({_first(names)})"
-            cure = "add images of these classes, or set --gates.allow_missing_classes true"
+            cure = "add images of these classes, or set --gates.allow-missing-classes true"
             findings.append(Finding("missing class", sentence, not allowed, cure, names))
     return findings
 

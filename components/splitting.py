@@ -76,10 +76,10 @@ def seeded_hash(seed: int, use: str, content: bytes) -> bytes:
 def _check_shares(shares: Mapping[str, float]) -> None:
     for split, share in shares.items():
         if not 0 < share < 1:
-            raise UsageError(f"{split}_share is {share}: give a number between 0 and 1, such as 0.1.")
+            raise UsageError(f"--{split}-share is {share}: give a number between 0 and 1, such as 0.1.")
     if sum(shares.values()) >= 1:
         raise UsageError(
-            f"validation_share and test_share are {sum(shares.values())} together: leave some to train on."
+            f"--validation-share and --test-share are {sum(shares.values())} together: leave some to train on."
         )
 
 

@@ -142,7 +142,7 @@ def _prepared_builder(name: str, data_dir: str | None) -> Any:
 
 def _download(builder: Any, name: str) -> None:
     where = f"tfds:{name} is not prepared in {builder.data_dir}"
-    cure = "prepare it on a machine with a network and give its folder as --data_dir"
+    cure = "prepare it on a machine with a network and give its folder as --data-dir"
     if not urllib.request.getproxies() and not _resolves(_DOWNLOAD_HOST):
         # TFDS itself would try ten times: 204 seconds of silence were measured.
         raise VisionTfxError(f"{where} and cannot be downloaded, for there is no network: {cure}.")

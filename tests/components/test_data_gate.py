@@ -51,7 +51,7 @@ def test_broken_files_beyond_the_share_are_refused_by_name(bad):
     [finding] = verdict.refusals
     assert finding.files == (f"x/broken.jpg: it is {bad}",)
     assert "1 of 301 files (0.33 %, limit 0.1 %) cannot be used (x/broken.jpg" in verdict.sentence()
-    assert "--gates.max_broken_percent" in verdict.sentence()
+    assert "--gates.max-broken-percent" in verdict.sentence()
 
 
 def test_broken_files_within_the_share_are_tolerated_and_reported():

@@ -175,7 +175,7 @@ def test_without_a_network_a_missing_data_set_is_refused_at_once(tmp_path, monke
 
     monkeypatch.setattr(socket, "getaddrinfo", unresolved)
     monkeypatch.setattr(tfds_source.urllib.request, "getproxies", dict)
-    with pytest.raises(VisionTfxError, match=r"no network: prepare it .* --data_dir"):
+    with pytest.raises(VisionTfxError, match=r"no network: prepare it .* --data-dir"):
         open_toy("mnist", tmp_path, tmp_path)
 
 
