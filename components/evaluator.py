@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
-from tensorflow_model_analysis.proto import config_pb2
+from tensorflow_model_analysis.proto import config_pb2, validation_result_pb2
 
 from components import features
 from components.fingerprint import fingerprint
@@ -29,7 +29,7 @@ def validation_config(num_top: Sequence[int], min_gain: float, max_error_increas
     change = config_pb2.GenericChangeThreshold(
         absolute={"value": max_error_increase + 1e-9}, direction=config_pb2.MetricDirection.LOWER_IS_BETTER
     )
-    config.metrics_specs[0].metrics[0].threshold.change_threshold.CopyFrom(change)
+    _overall_threshold(config.metrics_specs[0].metrics[0]).change_threshold.CopyFrom(change)
     config.model_specs.add(
         name="baseline", is_baseline=True, signature_name="examples", label_key=features.LABEL,
         prediction_key="probabilities",
@@ -62,11 +62,18 @@ def _config(num_top: Sequence[int], min_gain: float, max_errors: dict[int, float
             class_name="TopKError", module=_METRICS, config=json.dumps({"k": k, "source": source})
         )
         if k in max_errors:
-            metric.threshold.value_threshold.upper_bound.value = max_errors[k]
+            _overall_threshold(metric).value_threshold.upper_bound.value = max_errors[k]
     gain = spec.metrics.add(class_name="GainOverConstant", module=_METRICS, config=json.dumps({"source": source}))
-    gain.threshold.value_threshold.lower_bound.value = min_gain
+    _overall_threshold(gain).value_threshold.lower_bound.value = min_gain
     spec.metrics.add(class_name="ExampleCount")
     return config
+
+
+def _overall_threshold(metric: config_pb2.MetricConfig) -> config_pb2.MetricThreshold:
+    """A threshold for all examples together. A plain one would be asked of every slice, of a class of 20 too."""
+    per_slice = metric.per_slice_thresholds.add()
+    per_slice.slicing_specs.add()
+    return per_slice.threshold
 
 
 def wilson_interval(error: float, count: int) -> tuple[float, float]:
@@ -117,6 +124,16 @@ def _flat(metrics: dict) -> dict[str, float]:
 def refusals(evaluation_uri: str) -> list[str]:
     """Why TFMA refused a model: one line per threshold that was not met, empty if it was blessed."""
     result = tfma.load_validation_result(evaluation_uri)
-    failures = (failure for per_slice in result.metric_validations_per_slice for failure in per_slice.failures)
-    lines = [f"{failure.metric_key.name}: {failure.message}" for failure in failures]
-    return lines + [f"no examples in slice {details}" for details in result.missing_slices]
+    failures = [failure for per_slice in result.metric_validations_per_slice for failure in per_slice.failures]
+    return [_sentence(failure) for failure in failures] + ["the split has no examples"] * len(result.missing_slices)
+
+
+def _sentence(failure: validation_result_pb2.ValidationFailure) -> str:
+    name, value = failure.metric_key.name, failure.metric_value.double_value.value
+    bound = failure.metric_threshold.value_threshold
+    if failure.metric_threshold.HasField("change_threshold"):
+        allowed = failure.metric_threshold.change_threshold.absolute.value
+        return f"{name} is {value:.4g} above the newest other blessed model's, more than the {allowed:.2g} allowed"
+    if bound.HasField("upper_bound"):
+        return f"{name} {value:.4g} is not below {bound.upper_bound.value:.4g}"
+    return f"{name} {value:.4g} is not above {bound.lower_bound.value:.4g}"

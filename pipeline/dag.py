@@ -45,7 +45,8 @@ class LocalDag:
             self._ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
         )
         self._deployment = runner_utils.extract_local_deployment_config(self._ir)
-        self._connection = runner_utils.extract_mlmd_connection(self._deployment.metadata_connection_config)
+        connection = self._deployment.metadata_connection_config
+        self._connection = getattr(connection, connection.WhichOneof("connection_config"))
         self._nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in self._ir.nodes}
         self._root = Path(pipeline.pipeline_info.pipeline_root)
 

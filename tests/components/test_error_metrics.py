@@ -97,4 +97,4 @@ def test_configuration_names_its_source():
 
     [spec] = evaluator.test_config((1,), 0.1, {1: 5.0}).metrics_specs
     assert json.loads(spec.metrics[0].config)["source"]
-    assert spec.metrics[0].threshold.value_threshold.upper_bound.value == 5.0
+    assert spec.metrics[0].per_slice_thresholds[0].threshold.value_threshold.upper_bound.value == 5.0
