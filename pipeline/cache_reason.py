@@ -1,28 +1,26 @@
 """Why a station was not taken from the cache: what differs from its last successful execution."""
 
+from typing import Any
+
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 _SUCCESSFUL = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
 _FINGERPRINTS = ("fingerprint",)
 
 
-def why_not_cached(store: object, execution: mlmd.Execution) -> str:
+def why_not_cached(store: Any, execution: mlmd.Execution) -> str:
     """One line: "first run", or what changed since the last success.
 
     Args:
         store: an ml_metadata MetadataStore.
         execution: the one that was not cached.
     """
-    [node] = [
-        context
-        for context in store.get_contexts_by_execution(execution.id)  # type: ignore[attr-defined]
-        if context.type == "node"
-    ] or [None]
+    [node] = [context for context in store.get_contexts_by_execution(execution.id) if context.type == "node"] or [None]
     if node is None:
         return ""
     earlier = [
         other
-        for other in store.get_executions_by_context(node.id)  # type: ignore[attr-defined]
+        for other in store.get_executions_by_context(node.id)
         if other.id < execution.id and other.last_known_state in _SUCCESSFUL
     ]
     if not earlier:
@@ -32,14 +30,14 @@ def why_not_cached(store: object, execution: mlmd.Execution) -> str:
     return "changed: " + ", ".join(changes) if changes else "its cached outputs are gone"
 
 
-def _changed_inputs(store: object, last: mlmd.Execution, now: mlmd.Execution) -> list[str]:
+def _changed_inputs(store: Any, last: mlmd.Execution, now: mlmd.Execution) -> list[str]:
     before, after = _inputs(store, last.id), _inputs(store, now.id)
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
 
 
-def _inputs(store: object, execution_id: int) -> dict[str, set[int]]:
+def _inputs(store: Any, execution_id: int) -> dict[str, set[int]]:
     inputs: dict[str, set[int]] = {}
-    for event in store.get_events_by_execution_ids([execution_id]):  # type: ignore[attr-defined]
+    for event in store.get_events_by_execution_ids([execution_id]):
         if event.type == mlmd.Event.INPUT:
             inputs.setdefault(event.path.steps[0].key, set()).add(event.artifact_id)
     return inputs

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx import v1 as tfx
@@ -80,7 +81,9 @@ class LocalDag:
         started = _now()
         try:
             info = node_launcher.launch()
-        except KeyboardInterrupt:
+        except BaseException:
+            # The launcher closes an execution whose executor raised. After an interruption, or when the driver
+            # raised, it leaves it RUNNING.
             self._discard_running(name)
             raise
         return self._report(name, started, info.execution_id if info else None)
@@ -92,7 +95,7 @@ class LocalDag:
         return {key: getattr(value, value.WhichOneof("value")) for key, value in artifact.custom_properties.items()}
 
     @contextlib.contextmanager
-    def _store(self) -> Iterator[object]:
+    def _store(self) -> Iterator[Any]:
         with metadata.Metadata(self._connection) as handle:
             yield handle.store
 
@@ -112,13 +115,13 @@ class LocalDag:
         return StationReport(name, status, started, _now(), execution_id, uris, reason)
 
     def _discard_running(self, name: str) -> None:
-        """After an interruption: no execution stays RUNNING, no half-written output stays behind."""
+        """Leaves no execution RUNNING and no half-written output behind."""
         with self._store() as store:
-            executions = store.get_executions_by_type(self._nodes[name].node_info.type.name)  # type: ignore[attr-defined]
+            executions = store.get_executions_by_type(self._nodes[name].node_info.type.name)
             running = [e for e in executions if e.last_known_state in (mlmd.Execution.RUNNING, mlmd.Execution.NEW)]
             for execution in running:
                 execution.last_known_state = mlmd.Execution.CANCELED
-            store.put_executions(running)  # type: ignore[attr-defined]
+            store.put_executions(running)
         for execution in running:
             for folder in (self._root / name).glob(f"*/{execution.id}"):
                 shutil.rmtree(folder, ignore_errors=True)

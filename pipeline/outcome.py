@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tfx.utils import path_utils
 
 from components import evaluator, features, input_pipeline, publishing
+from components.images import OK
 from components.pusher import PUSHED_DESTINATION, is_blessed
 from pipeline.station import StationReport
 
@@ -25,7 +26,7 @@ def _uri(stations: Stations, name: str, key: str) -> str:
 
 def metrics(stations: Stations) -> dict[str, float]:
     """`<split>_top1_error` and so on for validation and test, in percent, with intervals; and the gain."""
-    values = {}
+    values: dict[str, float] = {}
     for split, name in _EVALUATORS.items():
         overall = evaluator.read_metrics(_uri(stations, name, "evaluation"))["overall"]
         values |= {f"{split}_{metric}": value for metric, value in overall.items()}
@@ -83,11 +84,10 @@ def data_facts(dag: "LocalDag", stations: Stations, source: str) -> DataFacts:
     import tensorflow as tf
 
     uri = _uri(stations, "ImageExampleGen", "examples")
-    manifest = pyarrow.parquet.read_table(Path(uri, features.MANIFEST_FILE), columns=["split"])
-    counts = {
-        str(entry["values"]): entry["counts"].as_py() for entry in pyarrow.compute.value_counts(manifest["split"])
-    }
+    manifest = pyarrow.parquet.read_table(Path(uri, features.MANIFEST_FILE), columns=["split", "verdict"])
+    kept = [row["split"] for row in manifest.to_pylist() if row["verdict"] == OK]
+    splits = {split: kept.count(split) for split in features.SPLITS}
     [record] = input_pipeline.read_records(input_pipeline.split_files(uri, features.VALIDATION), 1)
     example = tf.train.Example.FromString(record).features.feature[features.IMAGE].bytes_list.value[0]
     digest = str(dag.properties(uri).get("input_fingerprint", ""))
-    return DataFacts(digest, source, {split: counts.get(split, 0) for split in features.SPLITS}, example)
+    return DataFacts(digest, source, splits, example)

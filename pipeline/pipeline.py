@@ -5,15 +5,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import tensorflow_data_validation as tfdv
-from components.data_gate import DataGate
-from components.example_gen import ImageExampleGen
 from tfx import v1 as tfx
 from tfx.orchestration import metadata
 
 from components import features
 from components.baseline import BaselineStrategy
 from components.configuration import StationConfig
+from components.data_gate import DataGate
 from components.evaluator import test_config, validation_config
+from components.example_gen import ImageExampleGen
 from components.fingerprint import fingerprint
 from components.infra_validator import InfraValidator
 from components.pusher import Pusher
@@ -127,10 +127,12 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
             _TOP, config.gates.min_gain, {k: bound for k, bound in max_errors.items() if bound is not None}
         ),
     ).with_id("TestEvaluator")
+    test_evaluator.add_upstream_node(evaluator)
 
     infra_validator = InfraValidator(
         model=model, fingerprint=fingerprint("components.infra_validator", "serving.replay")
     )
+    infra_validator.add_upstream_node(test_evaluator)
 
     pusher = Pusher(
         model=model,

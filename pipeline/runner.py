@@ -4,10 +4,11 @@ import datetime
 import logging
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from components.errors import VisionTfxError
 from pipeline.config import RunConfig
@@ -86,7 +87,7 @@ def _run(config: RunConfig, home: Home, run_id: str, screen: Screen, log_file: P
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     screen.message(f"Run {run_id} of {config.name}; loading TFX takes some 20 s. Log: {log_file}")
     tracker = RunTracker(home, config)
-    status = "FAILED"
+    status: Literal["FINISHED", "FAILED", "KILLED"] = "FAILED"
     stations: list[StationReport] = []
     try:
         mlflow_run_id = tracker.start(run_id)
@@ -118,18 +119,23 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
     for name in dag.names:
         screen.update(name, "running")
         progress.listen(lambda text, name=name: screen.progress(name, text))
+        started = time.time()
         try:
             report = dag.launch(name)
-        except Exception as error:
-            reason = _one_line(error)
-            screen.update(name, "failed", note=reason)
-            stations.append(StationReport(name, "failed", reason=reason))
-            rest = dag.names[len(stations) :]
-            stations += [StationReport(other, "skipped", reason=f"{name} failed") for other in rest]
+        except BaseException as error:
+            stations.append(_failed(name, started, error))
+            stations += [StationReport(rest, "skipped", reason=f"{name} failed") for rest in dag.names[len(stations) :]]
             screen.stations(stations)
-            raise _explained(name, error, log_file) from error
+            if isinstance(error, Exception):
+                raise _explained(name, error, log_file) from error
+            raise
         stations.append(report)
         screen.update(name, report.status, report.seconds, report.reason)
+
+
+def _failed(name: str, started: float, error: BaseException) -> StationReport:
+    reason = "interrupted" if isinstance(error, KeyboardInterrupt) else _one_line(error)
+    return StationReport(name, "failed", int(started * 1000), int(time.time() * 1000), reason=reason)
 
 
 def _explained(name: str, error: Exception, log_file: Path) -> Exception:
@@ -138,7 +144,7 @@ def _explained(name: str, error: Exception, log_file: Path) -> Exception:
     return VisionTfxError(f"{name} failed: {_one_line(error)}; the log says more: {log_file}")
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     return text[0] if text else type(error).__name__
 
@@ -161,8 +167,8 @@ def _conclude(
         stations[:] = [_not_pushed(s, refusals) if s.name == "Pusher" else s for s in stations]
     return RunResult(
         blessed=not refusals,
-        pushed_version=pushed and int(pushed.name),
-        pushed_uri=pushed and str(pushed),
+        pushed_version=int(pushed.name) if pushed else None,
+        pushed_uri=str(pushed) if pushed else None,
         up_to_date=pushed is not None and by_name["Pusher"].status == "cached",
         mlflow_run_id=mlflow_run_id,
         metrics=outcome.metrics(by_name),
