@@ -65,7 +65,7 @@ def versions(model_folder: Path) -> list[int]:
     return sorted(int(path.name) for path in found)
 
 
-def rollback(model_folder: Path, to: int | None = None) -> int:
+def rollback(model_folder: Path, to: int | None = None) -> tuple[int, int]:
     """Republishes an older version under a new highest number, so that every server switches to it.
 
     Args:
@@ -73,7 +73,7 @@ def rollback(model_folder: Path, to: int | None = None) -> int:
         to: the version to return to; default, the one before the newest.
 
     Returns:
-        The new version number.
+        The version returned to, and the number it has now.
 
     Raises:
         UsageError: if there is no such version.
@@ -89,4 +89,4 @@ def rollback(model_folder: Path, to: int | None = None) -> int:
     if version not in known:
         listed = ", ".join(map(str, known))
         raise UsageError(f"{model_folder} has no version {version}: choose one of {listed} with --to.")
-    return push(model_folder / str(version), model_folder)
+    return version, push(model_folder / str(version), model_folder)

@@ -62,6 +62,23 @@ def register(
     return str(known)
 
 
+def promote(client: Any, name: str, old: int, new: int, pushed_uri: str) -> None:
+    """After a rollback: the description of the older version is the champion's again, and points where it is served.
+
+    Args:
+        client: An `mlflow.MlflowClient`.
+        name: Of the registered model.
+        old: The served version that was returned to.
+        new: The number it is served under now.
+        pushed_uri: Its folder.
+    """
+    for found in client.search_model_versions(f"name = '{name}'"):
+        if found.tags.get(VERSION_TAG) == str(old):
+            for tag, value in {URI_TAG: pushed_uri, VERSION_TAG: str(new)}.items():
+                client.set_model_version_tag(name, found.version, tag, value)
+            client.set_registered_model_alias(name, CHAMPION, found.version)
+
+
 def _find(client: Any, name: str, tags: dict[str, str]) -> str | None:
     """MLflow's version that has the tags; makes the registered model when there is none of that name."""
     if not client.search_registered_models(f"name = '{name}'"):

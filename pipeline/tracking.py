@@ -252,6 +252,27 @@ class RunTracker:
             self._client.set_terminated(child.info.run_id, status, report.finished_ms or None)
 
 
+def promote(home: Home, name: str, old: int, new: int, pushed_uri: str) -> None:
+    """Lets MLflow's champion follow a rollback; does nothing in a home that MLflow was never used in.
+
+    Args:
+        home: Where mlflow.db lies.
+        name: Of the model.
+        old: The served version that was returned to.
+        new: The number it is served under now.
+        pushed_uri: Its folder.
+    """
+    if not home.mlflow_database.is_file():
+        return
+    quiet_mlflow()
+    from mlflow import MlflowClient, MlflowException
+
+    try:
+        registry.promote(MlflowClient(tracking_uri(home)), name, old, new, pushed_uri)
+    except MlflowException as error:
+        _log.warning("MLflow's champion did not follow the rollback: %s", error)
+
+
 def tracking_uri(home: Home) -> str:
     """The address of MLflow for all that is in a home.
 

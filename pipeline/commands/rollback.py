@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.cli import Parser, add_home
 from pipeline.home import Home
 from pipeline.preflight import check_name
+from pipeline.tracking import promote
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,8 +22,9 @@ def main(arguments: Sequence[str]) -> int:
     check_name(given.name)
     from components.publishing import rollback
 
-    folder = Home(Path(given.home).expanduser()).serving / given.name
-    version = rollback(folder, given.to)
-    old = "the version before" if given.to is None else f"version {given.to}"
-    print(f"{given.name}: {old} is published again as version {version}.\nModel: {folder / str(version)}")
+    home = Home(Path(given.home).expanduser())
+    folder = home.serving / given.name
+    old, new = rollback(folder, given.to)
+    print(f"{given.name}: version {old} is published again as version {new}.\nModel: {folder / str(new)}")
+    promote(home, given.name, old, new, str((folder / str(new)).resolve()))
     return 0

@@ -64,10 +64,11 @@ def test_rollback_republishes_the_one_before(model, tmp_path):
     publishing.push(model, served, now=100.0)
     (model / "saved_model.pb").write_bytes(b"newer")
     publishing.push(model, served, now=200.0)
-    version = publishing.rollback(served)
+    old, version = publishing.rollback(served)
+    assert old == 100
     assert version > 200
     assert Path(served, str(version), "saved_model.pb").read_bytes() == b"graph"
-    assert publishing.rollback(served, to=200) > version
+    assert publishing.rollback(served, to=200) == (200, version + 1)
 
 
 def test_rollback_says_what_there_is(model, tmp_path):

@@ -17,7 +17,7 @@ from pipeline.config import RunConfig
 from pipeline.home import Home
 from pipeline.provenance import git_state, provenance
 from pipeline.station import StationReport
-from pipeline.tracking import RunTracker, tracking_uri
+from pipeline.tracking import RunTracker, promote, tracking_uri
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
@@ -164,8 +164,10 @@ def test_pushed_model_is_registered_once_as_champion(tracker, client, tmp_path):
 
     tracker.register(str(pushed.with_name("2")), 2)
     assert client.get_model_version_by_alias(name, "champion").tags["serving_version"] == "2"
-    tracker.register(str(pushed), 1)  # after a rollback
-    assert client.get_model_version_by_alias(name, "champion").version == champion.version
+    promote(tracker._home, name, old=1, new=3, pushed_uri=str(pushed.with_name("3")))  # after a rollback
+    again = client.get_model_version_by_alias(name, "champion")
+    assert again.version == champion.version
+    assert again.tags == {"saved_model": str(pushed.with_name("3")), "serving_version": "3"}
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
