@@ -1,7 +1,7 @@
 """The DAG: one block per station, in the order in which they run."""
 
 import json
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 
 import tensorflow_data_validation as tfdv
@@ -12,6 +12,7 @@ from components import features
 from components.baseline import BaselineStrategy
 from components.configuration import StationConfig
 from components.data_gate import DataGate
+from components.data_verdict import DataGates
 from components.evaluator import test_config, validation_config
 from components.example_gen import ImageExampleGen
 from components.fingerprint import fingerprint
@@ -65,7 +66,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
     data_gate = DataGate(
         examples=examples,
         anomalies=example_validator.outputs["anomalies"],
-        gates=json.dumps(asdict(config.gates), sort_keys=True),
+        gates=json.dumps({field.name: getattr(config.gates, field.name) for field in fields(DataGates)}),
         fingerprint=fingerprint("components.data_gate"),
     )
 
