@@ -198,6 +198,8 @@ def _example(item: Item, label_name: str, info: images.ImageInfo) -> tf.train.Ex
                 features.HEIGHT: _int(info.height),
                 features.BYTES: _int(len(info.data)),
                 features.LUMINANCE: tf.train.Feature(float_list=tf.train.FloatList(value=[info.luminance])),
+                features.SIZE_BAND: _bytes(features.size_band(info.width, info.height).encode()),
+                features.LUMINANCE_BAND: _bytes(features.luminance_band(info.luminance).encode()),
             }
         )
     )

@@ -13,8 +13,8 @@ WIDTH = "width"  # int64: pixels
 HEIGHT = "height"  # int64: pixels
 BYTES = "bytes"  # int64: length of the encoded file
 LUMINANCE = "luminance"  # float: mean of the image in grey levels, 0 to 255
-LUMINANCE_BAND = "luminance_band"  # bytes: "dark" below 85, "medium" below 170, "bright"; a slice of the evaluation
-SIZE_BAND = "size_band"  # bytes: the shorter side, "<32", "32-63", "64-127", "128-255", "256-511", ">=512"; a slice
+LUMINANCE_BAND = "luminance_band"  # bytes: see `luminance_band`; a slice of the evaluation
+SIZE_BAND = "size_band"  # bytes: see `size_band`; a slice of the evaluation
 
 # What StatisticsGen, SchemaGen and Transform look at. A file name is unique to its image, and the bands are derived:
 # a schema that learnt their values from the training images would call new ones anomalies.
@@ -24,3 +24,23 @@ CHECKED_FEATURES = (IMAGE, LABEL, LABEL_NAME, WIDTH, HEIGHT, BYTES, LUMINANCE)
 LABELS_FILE = "labels.txt"
 MANIFEST_FILE = "manifest.parquet"
 QUARANTINE_FILE = "quarantine.jsonl"
+
+# The bands' bounds are fixed, so that a slice means the same in every data set.
+_SIZES = (32, 64, 128, 256, 512)
+_LUMINANCES = ((85, "dark"), (170, "medium"))
+
+
+def size_band(width: int, height: int) -> str:
+    """The band of an image's shorter side in pixels: "below 32", "32 to 63", ... "256 to 511", "512 and above"."""
+    side = min(width, height)
+    if side < _SIZES[0]:
+        return f"below {_SIZES[0]}"
+    for low, high in zip(_SIZES, _SIZES[1:], strict=False):
+        if side < high:
+            return f"{low} to {high - 1}"
+    return f"{_SIZES[-1]} and above"
+
+
+def luminance_band(luminance: float) -> str:
+    """The band of an image's mean in grey levels: "dark" below 85, "medium" below 170, "bright"."""
+    return next((band for bound, band in _LUMINANCES if luminance < bound), "bright")

@@ -1,5 +1,6 @@
 """Trainer's `run_fn`: supervised training of a classifier, and its export."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -7,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import export, features, progress, scaling, tracking
+from components import export, features, figures, progress, scaling, tracking
 from components.configuration import StationConfig
 from components.input_pipeline import ImageData, load_images, read_labels, read_records, split_files
 from components.transform import ImageStatistics, load_statistics
@@ -18,6 +19,8 @@ from models.sgd import MomentumSGD
 
 # Updates per call into the runtime: on a small net each call costs as much as its update.
 _STEPS_PER_EXECUTION = 50
+# Validation images whose confusion and mistakes are drawn.
+_DRAWN_IMAGES = 5000
 # Examples stored in the SavedModel for warm-up and replay.
 _STORED_EXAMPLES = 32
 
@@ -38,6 +41,8 @@ def run_fn(fn_args: FnArgs) -> None:
     labels = read_labels(examples_uri)
     with tracking.station_run("Trainer") as tracker:
         classifier = train(config, training, validation, statistics, len(labels), _pretrained(fn_args), tracker)
+        if validation is not None:
+            _log_mistakes(classifier, validation, labels, tracker)
     records = read_records(validation_files, _STORED_EXAMPLES)
     export.export(classifier, labels, records, fn_args.serving_model_dir)
 
@@ -92,6 +97,19 @@ def train(
     _compile(classifier, settings, settings.epochs, training.count)
     classifier.fit(data, validation_data=held_out, epochs=settings.epochs, callbacks=callbacks, verbose=0)
     return classifier
+
+
+def _log_mistakes(
+    classifier: keras.Model, validation: ImageData, labels: Sequence[str], tracker: tracking.StationTracker
+) -> None:
+    """Draws the confusion of the classes and the most confident mistakes among some validation images."""
+    images, true = (part.numpy() for part in next(iter(validation.batches(_DRAWN_IMAGES))))
+    scores = tf.nn.softmax(classifier.predict(images, verbose=0)).numpy()
+    said = scores.argmax(axis=1)
+    matrix = tf.math.confusion_matrix(true, said, len(labels)).numpy()
+    names = np.asarray(labels)
+    tracker.log_figure(lambda: figures.confusion(matrix, labels), "confusion.png")
+    tracker.log_figure(lambda: figures.failures(images, names[true], names[said], scores.max(axis=1)), "mistakes.png")
 
 
 def _strategy() -> tf.distribute.Strategy:

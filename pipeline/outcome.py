@@ -1,5 +1,7 @@
 """What a finished run comes to, read from its artifacts: errors, refusals, the pushed model, the data."""
 
+import csv
+import io
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +33,18 @@ def metrics(stations: Stations) -> dict[str, float]:
         overall = evaluator.read_metrics(_uri(stations, name, "evaluation"))["overall"]
         values |= {f"{split}_{metric}": value for metric, value in overall.items()}
     return values
+
+
+def slices_table(stations: Stations, split: str) -> str:
+    """Errors by class and by band of size and luminance, as CSV: one line per slice, percent with 95 % intervals."""
+    by_slice = evaluator.read_metrics(_uri(stations, _EVALUATORS[split], "evaluation"))
+    columns = sorted(by_slice["overall"])
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["slice", *columns])
+    for name in sorted(by_slice, key=lambda name: (name != "overall", name)):
+        writer.writerow([name, *(f"{by_slice[name].get(column, float('nan')):.4g}" for column in columns)])
+    return table.getvalue()
 
 
 def refusals(stations: Stations) -> list[str]:

@@ -185,8 +185,11 @@ def _not_pushed(station: StationReport, refusals: Sequence[str]) -> StationRepor
 def _record(tracker: RunTracker, dag: "LocalDag", result: RunResult, source: str) -> None:
     from pipeline import outcome
 
-    data = outcome.data_facts(dag, {station.name: station for station in result.stations}, source)
+    by_name = {station.name: station for station in result.stations}
+    data = outcome.data_facts(dag, by_name, source)
     tracker.set_data_digest(data.digest, data.source, data.splits)
     tracker.log_metrics(result.metrics)
+    for split in ("validation", "test"):
+        tracker.log_text(outcome.slices_table(by_name, split), f"errors_by_slice_{split}.csv")
     if result.pushed_uri and result.pushed_version is not None:
         tracker.register(result.pushed_uri, result.pushed_version, result.metrics, data.example)

@@ -139,6 +139,11 @@ class RunTracker:
         self._client.log_batch(self.run_id, metrics=metric_entities(metrics))
 
     @_survives
+    def log_text(self, text: str, name: str) -> None:
+        """Keeps a text file with the run, such as a table of results by slice."""
+        self._client.log_text(self.run_id, text, name)
+
+    @_survives
     def record_stations(self, stations: Sequence[StationReport]) -> None:
         """Gives every station a child run with what became of it; a second call brings them up to date.
 

@@ -18,6 +18,7 @@ from components.content_hashes import ContentHashes
 from components.datasets import open_source
 from components.errors import GateRefused, VisionTfxError
 from components.example_writer import write_examples
+from components.features import luminance_band
 
 COLOURS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
 
@@ -94,6 +95,8 @@ def test_every_image_is_written_once_with_all_features(data, tmp_path):
             assert (feature["width"].int64_list.value[0], feature["height"].int64_list.value[0]) == (6, 6)
             pixels = np.asarray(Image.open(data / name))
             assert feature["luminance"].float_list.value[0] == pytest.approx(pixels.mean(), rel=1e-6)
+            assert feature["luminance_band"].bytes_list.value[0].decode() == luminance_band(pixels.mean())
+            assert feature["size_band"].bytes_list.value[0] == b"below 32"
     assert sorted(seen) == sorted(path.relative_to(data).as_posix() for path in data.rglob("*.png"))
     assert {path.name for path in destination.iterdir()} == {
         "Split-train", "Split-validation", "Split-test", "labels.txt", "manifest.parquet", "quarantine.jsonl",
