@@ -1,5 +1,7 @@
 """Names shared by all stations: the splits and the features of an example."""
 
+import itertools
+
 TRAIN = "train"
 VALIDATION = "validation"
 TEST = "test"
@@ -35,7 +37,7 @@ def size_band(width: int, height: int) -> str:
     side = min(width, height)
     if side < _SIZES[0]:
         return f"below {_SIZES[0]}"
-    for low, high in zip(_SIZES, _SIZES[1:], strict=False):
+    for low, high in itertools.pairwise(_SIZES):
         if side < high:
             return f"{low} to {high - 1}"
     return f"{_SIZES[-1]} and above"

@@ -1,11 +1,13 @@
 """Why a station was not taken from the cache: what differs from its last successful execution."""
 
+import contextlib
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 _SUCCESSFUL = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
-_FINGERPRINTS = ("fingerprint",)
 
 
 def why_not_cached(store: Any, execution: mlmd.Execution) -> str:
@@ -26,7 +28,10 @@ def why_not_cached(store: Any, execution: mlmd.Execution) -> str:
     if not earlier:
         return "first run"
     last = max(earlier, key=lambda other: other.id)
-    changes = [*_changed_inputs(store, last, execution), *_changed_parameters(last, execution)]
+    # A cached execution lacks what a driver found out, such as the digest of the data: the last one that ran has it.
+    ran = max((other for other in earlier if other.last_known_state == mlmd.Execution.COMPLETE), key=lambda e: e.id)
+    before = {**_parameters(ran), **_parameters(last)}
+    changes = [*_changed_inputs(store, last, execution), *_changed_parameters(before, _parameters(execution))]
     return "changed: " + ", ".join(changes) if changes else "its cached outputs are gone"
 
 
@@ -43,16 +48,33 @@ def _inputs(store: Any, execution_id: int) -> dict[str, set[int]]:
     return inputs
 
 
-def _changed_parameters(last: mlmd.Execution, now: mlmd.Execution) -> list[str]:
-    before, after = _parameters(last), _parameters(now)
-    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-    return sorted("source code" if key in _FINGERPRINTS else key for key in changed)
+def _changed_parameters(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    return sorted({_shown(key) for key in before.keys() | after.keys() if before.get(key) != after.get(key)})
+
+
+def _shown(key: str) -> str:
+    if key.endswith("fingerprint") and key != "input_fingerprint":
+        return "source code"
+    return {"input_fingerprint": "data"}.get(key, key.removeprefix("custom_config.").removeprefix("config."))
 
 
 def _parameters(execution: mlmd.Execution) -> dict[str, str]:
     # Names that begin with "__" are TFX's own book-keeping.
     return {
-        key: str(value).strip()
+        name: leaf
         for key, value in execution.custom_properties.items()
         if not key.startswith("__") and not key.endswith("__schema__")
+        for name, leaf in _leaves(key, getattr(value, value.WhichOneof("value")))
     }
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """The leaves of a parameter, JSON in it taken apart: custom_config.config.training.epochs, for instance."""
+    if isinstance(value, str) and value.startswith("{"):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    if not isinstance(value, dict):
+        yield name, str(value)
+        return
+    for key, part in value.items():
+        yield from _leaves(f"{name}.{key}", part)
