@@ -9,6 +9,9 @@ EXTRAS ?= pipeline serving
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
+# Without its bytecode, TFX takes 25 s to import instead of 9.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test test-fast lint install clean
 
 run: $(INSTALLED)
