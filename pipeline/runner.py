@@ -124,7 +124,8 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
             report = dag.launch(name)
         except BaseException as error:
             stations.append(_failed(name, started, error))
-            stations += [StationReport(rest, "skipped", reason=f"{name} failed") for rest in dag.names[len(stations) :]]
+            why = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{name} failed"
+            stations += [StationReport(rest, "skipped", reason=why) for rest in dag.names[len(stations) :]]
             screen.stations(stations)
             if isinstance(error, Exception):
                 raise _explained(name, error, log_file) from error
