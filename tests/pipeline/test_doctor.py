@@ -51,6 +51,7 @@ def test_component_that_is_silently_none(monkeypatch: pytest.MonkeyPatch):
     components = types.SimpleNamespace(**(dict.fromkeys(doctor.TFX_COMPONENTS, object) | {"Trainer": None}))
     monkeypatch.setitem(sys.modules, "tfx", types.ModuleType("tfx"))
     monkeypatch.setitem(sys.modules, "tfx.v1", types.SimpleNamespace(components=components))
+    monkeypatch.setitem(sys.modules, doctor.TFX_COMPONENTS["Trainer"], None)  # cannot be imported, even if it was
     check = doctor.tfx_components()
     assert check.status == "fail"
     assert check.found.startswith("Trainer: ModuleNotFoundError")
