@@ -33,6 +33,7 @@ class RunResult:
         blessed: whether both evaluators and the infra validator said yes.
         pushed_version: version of the served model that this configuration and data stand for.
         pushed_uri: its folder.
+        served_version: the newest one there is, which servers answer with; another one after a rollback.
         up_to_date: whether it had been pushed before.
         mlflow_run_id: the parent run.
         metrics: `validation_top1_error`, `test_top1_error`, `test_top5_error` in percent, each with `_low` and
@@ -44,6 +45,7 @@ class RunResult:
     blessed: bool
     pushed_version: int | None
     pushed_uri: str | None
+    served_version: int | None
     up_to_date: bool
     mlflow_run_id: str
     metrics: dict[str, float]
@@ -159,6 +161,7 @@ def _conclude(
     log_file: Path,
 ) -> RunResult:
     """Reads errors, blessings and the pushed version out of the artifacts."""
+    from components import publishing
     from pipeline import outcome
 
     by_name = {station.name: station for station in stations}
@@ -170,6 +173,7 @@ def _conclude(
         blessed=not refusals,
         pushed_version=int(pushed.name) if pushed else None,
         pushed_uri=str(pushed) if pushed else None,
+        served_version=max(publishing.versions(home.serving / config.name), default=None),
         up_to_date=pushed is not None and by_name["Pusher"].status == "cached",
         mlflow_run_id=mlflow_run_id,
         metrics=outcome.metrics(by_name),
@@ -192,5 +196,6 @@ def _record(tracker: RunTracker, dag: "LocalDag", result: RunResult, source: str
     tracker.log_metrics(result.metrics)
     for split in ("validation", "test"):
         tracker.log_text(outcome.slices_table(by_name, split), f"errors_by_slice_{split}.csv")
-    if result.pushed_uri and result.pushed_version is not None:
+    # After a rollback the older model stays the champion.
+    if result.pushed_uri and result.pushed_version is not None and result.pushed_version == result.served_version:
         tracker.register(result.pushed_uri, result.pushed_version, result.metrics, data.example)

@@ -172,6 +172,8 @@ def summary_lines(result: "RunResult") -> list[str]:
         lines.append("Blessed, but not pushed" + _why(result) + ".")
     if result.pushed_uri:
         lines.append(f"Model: {result.pushed_uri}")
+        if result.served_version != result.pushed_version:
+            lines.append(f"Served is version {result.served_version}, which was published later, as a rollback does.")
     lines.append(f"Log:   {result.log_file}")
     if result.pushed_uri:
         lines += [

@@ -26,6 +26,7 @@ class Result:
     blessed: bool = True
     pushed_version: int | None = 1700000000
     pushed_uri: str | None = "/home/serving/digits-dbn/1700000000"
+    served_version: int | None = 1700000000
     mlflow_run_id: str = "abc"
     metrics: dict = field(
         default_factory=lambda: {
@@ -133,6 +134,7 @@ def test_table_of_a_failed_run():
     ("changes", "words"),
     [
         ({"up_to_date": True}, "Up to date: version 1700000000"),
+        ({"served_version": 1800000000}, "Served is version 1800000000"),
         ({"blessed": False, "pushed_uri": None, "pushed_version": None}, "Not blessed, so not pushed"),
         ({"pushed_uri": None, "pushed_version": None}, "Blessed, but not pushed"),
     ],
