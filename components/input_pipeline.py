@@ -7,6 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from components import features, preprocessing
+from components.manifest import count_images
 
 # Decoded images are kept in memory up to this size (MNIST takes 47 MB); above it every epoch reads and decodes anew.
 MEMORY_LIMIT = 2**30
@@ -49,21 +50,24 @@ def split_files(examples_uri: str, split: str) -> list[str]:
     return sorted(str(path) for path in Path(examples_uri, f"Split-{split}").iterdir())
 
 
-def load_images(files: Sequence[str], image_size: tuple[int, int], channels: int) -> ImageData:
-    """Reads, decodes and resizes the images of TFRecord files.
+def load_images(examples_uri: str, splits: Sequence[str], image_size: tuple[int, int], channels: int) -> ImageData:
+    """Reads, decodes and resizes the images of some splits.
 
     Args:
-        files: TFRecords of tf.Example, uncompressed.
+        examples_uri: folder of an Examples artifact.
+        splits: whose images, in this order.
         image_size: height and width in pixels.
         channels: 1 or 3.
     """
-    records = tf.data.TFRecordDataset(files)
-    count = int(records.reduce(tf.constant(0, tf.int64), lambda n, _: n + 1))
-    dataset = records.map(
+    files = [file for split in splits for file in split_files(examples_uri, split)]
+    # The manifest knows the number; counting records would read ImageNet's 150 GB.
+    counts = count_images(Path(examples_uri))
+    count = sum(counts[split] for split in splits)
+    dataset = tf.data.TFRecordDataset(files).map(
         lambda record: _parse(record, image_size, channels), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     size = count * image_size[0] * image_size[1] * channels
-    in_memory = dataset.batch(max(count, 1)).get_single_element() if 0 < size <= MEMORY_LIMIT else None
+    in_memory = dataset.batch(count).get_single_element() if 0 < size <= MEMORY_LIMIT else None
     return ImageData(dataset, count, in_memory)
 
 
@@ -75,11 +79,6 @@ def _parse(record: tf.Tensor, image_size: tuple[int, int], channels: int) -> tup
     return preprocessing.prepare(parsed[features.IMAGE], image_size, channels), parsed[features.LABEL]
 
 
-def read_records(files: Sequence[str], limit: int) -> list[bytes]:
-    """The first `limit` serialized examples of TFRecord files."""
-    return list(tf.data.TFRecordDataset(files).take(limit).as_numpy_iterator())
-
-
-def read_labels(examples_uri: str) -> list[str]:
-    """Class names in index order."""
-    return Path(examples_uri, features.LABELS_FILE).read_text(encoding="utf-8").splitlines()
+def read_records(examples_uri: str, split: str, limit: int) -> list[bytes]:
+    """The first `limit` serialized examples of a split."""
+    return list(tf.data.TFRecordDataset(split_files(examples_uri, split)).take(limit).as_numpy_iterator())

@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.features import LABELS_FILE, MANIFEST_FILE, QUARANTINE_FILE
+from components.features import LABELS_FILE, MANIFEST_FILE, QUARANTINE_FILE, SPLITS
+from components.images import OK
 
 # Verdict of an image whose label is not the index of a class; the others are those of components.images.
 BAD_LABEL = "label out of range"
@@ -49,6 +50,13 @@ def write_manifest(folder: Path, manifest: pa.Table) -> None:
 def read_manifest(folder: Path) -> pa.Table:
     """One row per file of the source, in the order of splits and file names."""
     return pq.read_table(folder / MANIFEST_FILE)
+
+
+def count_images(folder: Path) -> dict[str, int]:
+    """Number of images in each split's examples."""
+    columns = pq.read_table(folder / MANIFEST_FILE, columns=["split"], filters=[("verdict", "=", OK)])["split"]
+    found = {entry["values"]: entry["counts"] for entry in columns.value_counts().to_pylist()}
+    return {split: found.get(split, 0) for split in SPLITS}
 
 
 def write_quarantine(folder: Path, rows: Sequence[dict]) -> None:

@@ -11,7 +11,7 @@ from tfx.utils import path_utils
 
 from components import features, figures, progress, scaling, tracking
 from components.configuration import StationConfig
-from components.input_pipeline import ImageData, load_images, split_files
+from components.input_pipeline import ImageData, load_images
 from components.transform import ImageStatistics, load_statistics
 from models import factory
 from models.dbn import DBN
@@ -86,10 +86,10 @@ def RBMPretrainer(  # noqa: N802, D103 - a TFX component; described by the modul
 ) -> None:
     station = StationConfig.from_json(config)
     size, channels = station.model.image_size, station.model.channels
-    training = load_images([f for s in station.splits for f in split_files(examples.uri, s)], size, channels)
+    training = load_images(examples.uri, station.splits, size, channels)
     held_out = None
     if features.VALIDATION not in station.splits:
-        held_out = load_images(split_files(examples.uri, features.VALIDATION), size, channels)
+        held_out = load_images(examples.uri, [features.VALIDATION], size, channels)
     statistics = load_statistics(transform_graph.uri, size, channels)
     with tracking.station_run("RBMPretrainer") as tracker:
         dbn = pretrain(station, training, held_out, statistics, tracker)

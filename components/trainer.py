@@ -10,7 +10,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import export, features, figures, progress, scaling, tracking
 from components.configuration import StationConfig
-from components.input_pipeline import ImageData, load_images, read_labels, read_records, split_files
+from components.input_pipeline import ImageData, load_images, read_records
+from components.manifest import read_labels
 from components.transform import ImageStatistics, load_statistics
 from models import factory
 from models.config import TrainingConfig
@@ -34,16 +35,17 @@ def run_fn(fn_args: FnArgs) -> None:
     config = StationConfig.from_json(fn_args.custom_config["config"])
     examples_uri = str(Path(fn_args.train_files[0]).parent.parent)
     size, channels = config.model.image_size, config.model.channels
-    training = load_images([f for s in config.splits for f in split_files(examples_uri, s)], size, channels)
-    validation_files = split_files(examples_uri, features.VALIDATION)
-    validation = None if features.VALIDATION in config.splits else load_images(validation_files, size, channels)
+    training = load_images(examples_uri, config.splits, size, channels)
+    validation = None
+    if features.VALIDATION not in config.splits:
+        validation = load_images(examples_uri, [features.VALIDATION], size, channels)
     statistics = load_statistics(fn_args.transform_output, size, channels)
-    labels = read_labels(examples_uri)
+    labels = read_labels(Path(examples_uri))
     with tracking.station_run("Trainer") as tracker:
         classifier = train(config, training, validation, statistics, len(labels), _pretrained(fn_args), tracker)
         if validation is not None:
             _log_mistakes(classifier, validation, labels, tracker)
-    records = read_records(validation_files, _STORED_EXAMPLES)
+    records = read_records(examples_uri, features.VALIDATION, _STORED_EXAMPLES)
     export.export(classifier, labels, records, fn_args.serving_model_dir)
 
 

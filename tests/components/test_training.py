@@ -1,6 +1,5 @@
 """Pretraining, training, export and replay as plain functions, on real digits."""
 
-import io
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 from sklearn.datasets import load_digits
 
-from components import export, features, input_pipeline, scaling
+from components import export, input_pipeline, scaling
 from components.configuration import StationConfig
 from components.tracking import StationTracker
 from components.transform import ImageStatistics
@@ -29,31 +27,17 @@ CONFIG = StationConfig(
 )
 
 
-def png(image):
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    """Images, labels, files of an Examples artifact."""
+def digits(tmp_path_factory, write_examples_artifact):
+    """Images, labels, folder of an Examples artifact."""
     loaded = load_digits()
-    images = np.round(loaded.images[:COUNT] * 255 / 16).astype(np.uint8)
-    root = tmp_path_factory.mktemp("examples")
-    for split, chosen in (("train", slice(0, 400)), ("validation", slice(400, COUNT))):
-        (root / f"Split-{split}").mkdir()
-        with tf.io.TFRecordWriter(str(root / f"Split-{split}" / "data_tfrecord-00000-of-00001")) as writer:
-            for image, label in zip(images[chosen], loaded.target[chosen], strict=True):
-                example = tf.train.Example()
-                example.features.feature[features.IMAGE].bytes_list.value.append(png(image))
-                example.features.feature[features.LABEL].int64_list.value.append(int(label))
-                writer.write(example.SerializeToString())
-    return images, loaded.target[:COUNT], str(root)
+    images, labels = np.round(loaded.images[:COUNT] * 255 / 16).astype(np.uint8), loaded.target[:COUNT]
+    splits = {"train": (images[:400], labels[:400]), "validation": (images[400:], labels[400:])}
+    return images, labels, write_examples_artifact(tmp_path_factory.mktemp("examples"), splits)
 
 
 def load(root, split):
-    return input_pipeline.load_images(input_pipeline.split_files(root, split), (8, 8), 1)
+    return input_pipeline.load_images(root, [split], (8, 8), 1)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +71,7 @@ def fit(digits, statistics, folder, config=CONFIG):
 
 @pytest.fixture(scope="module")
 def saved_model(digits, classifier, tmp_path_factory):
-    records = input_pipeline.read_records(input_pipeline.split_files(digits[2], "validation"), 32)
+    records = input_pipeline.read_records(digits[2], "validation", 32)
     folder = tmp_path_factory.mktemp("model") / "Format-Serving"
     export.export(classifier, LABELS, records, str(folder))
     return folder
@@ -129,10 +113,10 @@ def test_the_kept_weights_are_those_of_the_best_epoch(digits, statistics, pretra
     assert error == pytest.approx(min(spy.errors), abs=1e-3)
 
 
-def test_every_signature_gives_the_answers_of_the_classifier(digits, classifier, saved_model):
+def test_every_signature_gives_the_answers_of_the_classifier(digits, classifier, saved_model, png):
     images, _, root = digits
     expected = tf.nn.softmax(logits(classifier, images[400:420])).numpy()
-    records = input_pipeline.read_records(input_pipeline.split_files(root, "validation"), 20)
+    records = input_pipeline.read_records(root, "validation", 20)
     signatures = tf.saved_model.load(str(saved_model)).signatures
     assert set(signatures) == {"serving_default", "examples", "pixels"}
     answers = [
@@ -181,7 +165,7 @@ def test_infra_validator_refuses_a_model_with_other_weights(digits, statistics, 
 
     # The requests and answers of one model beside the weights of another.
     other = tmp_path / "other"
-    records = input_pipeline.read_records(input_pipeline.split_files(digits[2], "validation"), 4)
+    records = input_pipeline.read_records(digits[2], "validation", 4)
     export.export(fit(digits, statistics, None), LABELS, records, str(other))
     shutil.copytree(saved_model / "assets.extra", other / "assets.extra", dirs_exist_ok=True)
     valid, finding = validate(other)

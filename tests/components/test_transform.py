@@ -1,10 +1,7 @@
 """Statistics of the training images: TFX Transform's own analyzers against NumPy."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from components import features
 
@@ -13,14 +10,8 @@ RNG = np.random.default_rng(0)
 SIZE = (4, 6)
 
 
-def png(image):
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 @pytest.fixture(scope="module")
-def analyzed(tmp_path_factory):
+def analyzed(tmp_path_factory, png):
     """24 RGB images and the statistics that a TransformGraph of them carries."""
     import apache_beam as beam
     import tensorflow as tf

@@ -1,0 +1,52 @@
+"""What tests of stations share: PNG bytes, and an Examples artifact made of arrays."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def _png(image):
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def png():
+    """Encodes a uint8 array as PNG bytes."""
+    return _png
+
+
+@pytest.fixture(scope="session")
+def write_examples_artifact():
+    """Writes `{split: (images, labels)}` as an Examples artifact would hold it, and returns its folder's name."""
+
+    def write(root: Path, splits: dict, shards: int = 1) -> str:
+        import pyarrow as pa
+        import tensorflow as tf
+
+        from components import features, manifest
+
+        rows = []
+        for split, (images, labels) in splits.items():
+            (root / f"Split-{split}").mkdir(parents=True)
+            parts = np.array_split(np.arange(len(images)), shards)
+            for shard, part in enumerate(parts):
+                path = root / f"Split-{split}" / f"data_tfrecord-{shard:05d}-of-{shards:05d}"
+                with tf.io.TFRecordWriter(str(path)) as writer:
+                    for index in part:
+                        example = tf.train.Example()
+                        example.features.feature[features.IMAGE].bytes_list.value.append(_png(images[index]))
+                        example.features.feature[features.LABEL].int64_list.value.append(int(labels[index]))
+                        writer.write(example.SerializeToString())
+            rows += [{**dict.fromkeys(manifest.SCHEMA.names), "split": split, "verdict": "ok"} for _ in images]
+        # A file that was quarantined is a row too, and no image.
+        rows.append({**dict.fromkeys(manifest.SCHEMA.names), "split": "train", "verdict": "empty"})
+        manifest.write_manifest(root, pa.Table.from_pylist(rows, schema=manifest.SCHEMA))
+        return str(root)
+
+    return write
