@@ -129,9 +129,10 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
             why = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{name} failed"
             stations += [StationReport(rest, "skipped", reason=why) for rest in dag.names[len(stations) :]]
             screen.stations(stations)
-            if isinstance(error, Exception):
-                raise _explained(name, error, log_file) from error
-            raise
+            if isinstance(error, VisionTfxError) or not isinstance(error, Exception):
+                raise
+            message = f"{name} failed: {_one_line(error)}; the log says more: {log_file}"
+            raise VisionTfxError(message) from error
         stations.append(report)
         screen.update(name, report.status, report.seconds, report.reason)
 
@@ -139,12 +140,6 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
 def _failed(name: str, started: float, error: BaseException) -> StationReport:
     reason = "interrupted" if isinstance(error, KeyboardInterrupt) else _one_line(error)
     return StationReport(name, "failed", int(started * 1000), int(time.time() * 1000), reason=reason)
-
-
-def _explained(name: str, error: Exception, log_file: Path) -> Exception:
-    if isinstance(error, VisionTfxError):
-        return error
-    return VisionTfxError(f"{name} failed: {_one_line(error)}; the log says more: {log_file}")
 
 
 def _one_line(error: BaseException) -> str:

@@ -215,3 +215,12 @@ def test_reader_that_goes_away(tmp_path: Path):
     done = subprocess.run([*PROGRAM, "presets"], stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert "Traceback" not in done.stderr
+
+
+def test_an_error_that_is_its_own_cause_is_explained():
+    error = GateRefused("the data was refused")
+    error.__cause__ = error
+    assert cli.explain(error) == "the data was refused"
+    other = ValueError("broken")
+    other.__cause__ = other
+    assert "ValueError: broken" in cli.explain(other)
