@@ -23,7 +23,9 @@ from pipeline.config import RunConfig
 from pipeline.home import Home
 
 # Beam's default local runner downloads a binary at its first start; this one is part of Beam's Python package.
-_BEAM_ARGUMENTS = ["--runner=FnApiRunner"]
+# And where no image is named, TFX packs a copy of itself for remote workers before every Beam station (3 s each, left
+# in /tmp for good); the workers here are this process.
+_BEAM_ARGUMENTS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 # The k of the top-k errors that are measured; more than five classes are needed for the second.
 _TOP = (1, 5)
 
