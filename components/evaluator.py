@@ -103,7 +103,7 @@ def read_metrics(evaluation_uri: str, model_name: str = "") -> dict[str, dict[st
 
     Returns:
         By slice ("overall", "label_name=cat"): `top1_error`, `top1_error_low`, `top1_error_high` (percent), the
-        same for top-5, `gain_over_constant` and `example_count`.
+        same for top-5 where there are more than five classes, `gain_over_constant` and `example_count`.
     """
     result = tfma.load_eval_result(evaluation_uri, model_name=model_name or None)
     return {_slice_name(key): _flat(metrics) for key, metrics in result.slicing_metrics}
@@ -114,7 +114,9 @@ def _slice_name(key: tuple) -> str:
 
 
 def _flat(metrics: dict) -> dict[str, float]:
-    values = {name: value["doubleValue"] for name, value in metrics[""][""].items() if "doubleValue" in value}
+    # TFMA writes NaN as text: the top-5 error of five classes.
+    values = {name: float(value["doubleValue"]) for name, value in metrics[""][""].items() if "doubleValue" in value}
+    values = {name: value for name, value in values.items() if not math.isnan(value)}
     for name in [name for name in values if name.endswith("_error")]:
         low, high = wilson_interval(values[name], int(values["example_count"]))
         values |= {f"{name}_low": low, f"{name}_high": high}
@@ -134,6 +136,8 @@ def _sentence(failure: validation_result_pb2.ValidationFailure) -> str:
     if failure.metric_threshold.HasField("change_threshold"):
         allowed = failure.metric_threshold.change_threshold.absolute.value
         return f"{name} is {value:.4g} above the newest other blessed model's, more than the {allowed:.2g} allowed"
+    if math.isnan(value):
+        return f"{name} has a bound but cannot be measured with so few classes, so leave the bound out"
     if bound.HasField("upper_bound"):
         return f"{name} {value:.4g} is not below {bound.upper_bound.value:.4g}"
     return f"{name} {value:.4g} is not above {bound.lower_bound.value:.4g}"

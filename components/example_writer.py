@@ -137,7 +137,7 @@ def write_shard(shard: Shard, read: Reader, labels: Sequence[str], destination: 
                 row, example = look_at(item, read, labels, shard.split)
                 rows.append(row)
                 if example is not None:
-                    writer.write(example.SerializeToString())
+                    writer.write(example.SerializeToString(deterministic=True))
         part = destination / _PARTS / f"{shard.split}-{shard.index:05d}.parquet"
         pq.write_table(pa.Table.from_pylist(rows, _PART_SCHEMA), part)
     logging.info("Wrote %s: %d images", shard.file_name, len(rows))

@@ -28,16 +28,32 @@ def preprocessing_fn(inputs: dict, custom_config: dict) -> dict:
     """
     size, channels = tuple(custom_config["image_size"]), custom_config["channels"]
     image_bytes = tf.reshape(inputs[features.IMAGE], (-1,))
-    images = tf.cast(preprocessing.prepare_batch(image_bytes, size, channels), tf.float32)
-    mean = tft.mean(images, reduce_instance_dims=False)
-    steps = [max(1, side // _GRID) for side in size]
-    pixels = tf.reshape(images[:, :: steps[0], :: steps[1]], (-1, channels))
-    covariance = tft.covariance(pixels, tf.float32)
+    images = tf.cast(preprocessing.prepare_batch(image_bytes, size, channels), tf.int64)
+    count = tft.sum(tf.ones_like(image_bytes, tf.int64))
+    mean = _ratio(tft.sum(images, reduce_instance_dims=False), count)
+    covariance = _covariance(images, count)
     return {MEAN_IMAGE: _per_row(mean, image_bytes), COVARIANCE: _per_row(covariance, image_bytes)}
 
 
+def _covariance(images: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Covariance (channels, channels) of the colours of pixels on a grid."""
+    height, width = images.shape[1:3]
+    grid = images[:, :: max(1, height // _GRID), :: max(1, width // _GRID)]
+    pixels = count * grid.shape[1] * grid.shape[2]
+    mean = _ratio(tft.sum(tf.reduce_sum(grid, axis=(1, 2)), reduce_instance_dims=False), pixels)
+    squares = tf.einsum("nhwi,nhwj->nij", grid, grid)
+    second_moment = _ratio(tft.sum(squares, reduce_instance_dims=False), pixels)
+    return second_moment - mean[:, None] * mean[None, :]
+
+
+def _ratio(total: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    # Sums are of whole grey levels, so exact in any order. Adding floats in Beam's order, which changes from run to
+    # run, gave means that differ in the last digit, and from these, through sampling, other weights.
+    return tf.cast(total, tf.float64) / tf.cast(count, tf.float64)
+
+
 def _per_row(statistic: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    flat = tf.reshape(statistic, (1, -1))
+    flat = tf.reshape(tf.cast(statistic, tf.float32), (1, -1))
     return tf.tile(flat, (tf.shape(rows)[0], 1))
 
 

@@ -59,19 +59,23 @@ def refusals(stations: Stations) -> list[str]:
     return lines
 
 
-def pushed_model(dag: "LocalDag", stations: Stations, served: Path) -> Path:
-    """The folder of the pushed model; published again if somebody has removed it since.
+def recorded_push(dag: "LocalDag", stations: Stations) -> Path:
+    """The folder that Pusher wrote, in this run or in the one that the cache remembers; it may be gone since."""
+    return Path(str(dag.properties(_uri(stations, "Pusher", "pushed_model"))[PUSHED_DESTINATION]))
+
+
+def publish_again(stations: Stations, served: Path) -> Path:
+    """Publishes the run's model after somebody removed what Pusher wrote.
 
     Args:
-        dag: the run.
-        stations: its reports; Pusher ran or was cached, and every judge blessed.
+        stations: the run's reports; every judge blessed.
         served: base path of the served model.
+
+    Returns:
+        The folder of the new version.
     """
-    folder = Path(str(dag.properties(_uri(stations, "Pusher", "pushed_model"))[PUSHED_DESTINATION]))
-    if folder.is_dir():
-        return folder
-    logging.warning("%s was removed; publishing the model again.", folder)
     version = publishing.push(Path(path_utils.serving_model_path(_uri(stations, "Trainer", "model"))), served)
+    logging.warning("The pushed version was removed; it is published again as version %d.", version)
     return served / str(version)
 
 

@@ -108,8 +108,9 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
 
     baseline = tfx.dsl.Resolver(
         strategy_class=BaselineStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model, producer_component_id="Trainer"),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        model=_all_of("Trainer", tfx.types.standard_artifacts.Model),
+        validation_blessing=_all_of("Evaluator", tfx.types.standard_artifacts.ModelBlessing),
+        test_blessing=_all_of("TestEvaluator", tfx.types.standard_artifacts.ModelBlessing),
         candidate=model,
     ).with_id("Baseline")
 
@@ -157,3 +158,8 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(home.metadata)),
         beam_pipeline_args=_BEAM_ARGUMENTS,
     )  # fmt: skip
+
+
+def _all_of(producer: str, artifact_type: type) -> tfx.dsl.Channel:
+    """All artifacts that a station of this pipeline has ever made."""
+    return tfx.dsl.Channel(type=artifact_type, producer_component_id=producer)

@@ -80,8 +80,8 @@ def mnist_dbn() -> RunConfig:
         name="mnist-dbn",
         data="tfds:mnist",
         validation_share=1 / 12,
-        model=DBNConfig(image_size=(28, 28), hidden_units=(500, 500, 2000), pretraining=RBMConfig(epochs=20)),
-        training=TrainingConfig(epochs=40, learning_rate=0.2, schedule="cosine"),
+        model=DBNConfig(image_size=(28, 28), hidden_units=(500, 500, 2000), pretraining=RBMConfig(epochs=50)),
+        training=TrainingConfig(epochs=40, learning_rate=0.2, schedule="cosine", use_validation=True),
         gates=GatesConfig(max_top1_error=2.0),
     )
 

@@ -3,7 +3,6 @@
 import datetime
 import logging
 import os
-import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from components.errors import VisionTfxError
 from pipeline.config import RunConfig
 from pipeline.home import Home
+from pipeline.interruption import terminable
 from pipeline.lock import home_lock
 from pipeline.screen import Screen
 from pipeline.station import StationReport
@@ -68,21 +68,11 @@ def run_local(config: RunConfig, screen: Screen | None = None) -> RunResult:
     run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
     screen = screen or Screen()
     log_file = home.logs(run_id) / "run.log"
-    with home_lock(home.root, run_id), _terminable(), screen.capture(log_file):
+    with home_lock(home.root, run_id), terminable(), screen.capture(log_file):
         os.environ[LOG_DIR_VARIABLE] = str(log_file.parent)
         result = _run(config, home, run_id, screen, log_file)
     screen.summary(result)
     return result
-
-
-class _terminable:  # noqa: N801 - used like a function
-    """While it is entered, SIGTERM ends the run as Ctrl-C does."""
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
 
 
 def _run(config: RunConfig, home: Home, run_id: str, screen: Screen, log_file: Path) -> RunResult:
@@ -161,7 +151,10 @@ def _conclude(
 
     by_name = {station.name: station for station in stations}
     refusals = outcome.refusals(by_name)
-    pushed = None if refusals else outcome.pushed_model(dag, by_name, home.serving / config.name)
+    pushed = None if refusals else outcome.recorded_push(dag, by_name)
+    republished = pushed is not None and not pushed.is_dir()
+    if republished:
+        pushed = outcome.publish_again(by_name, home.serving / config.name)
     if refusals:
         stations[:] = [_not_pushed(s, refusals) if s.name == "Pusher" else s for s in stations]
     return RunResult(
@@ -169,7 +162,7 @@ def _conclude(
         pushed_version=int(pushed.name) if pushed else None,
         pushed_uri=str(pushed) if pushed else None,
         served_version=max(publishing.versions(home.serving / config.name), default=None),
-        up_to_date=pushed is not None and by_name["Pusher"].status == "cached",
+        up_to_date=pushed is not None and not republished and by_name["Pusher"].status == "cached",
         mlflow_run_id=mlflow_run_id,
         metrics=outcome.metrics(by_name),
         stations=stations,

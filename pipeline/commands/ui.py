@@ -13,6 +13,7 @@ from pathlib import Path
 from components.errors import UsageError, VisionTfxError
 from pipeline.cli import Parser, add_home
 from pipeline.home import Home
+from pipeline.interruption import terminable
 
 HOST = "127.0.0.1"
 START_SECONDS = 120  # MLflow imports for 5 to 20 s, on a busy machine longer
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     log_file = home.root / "logs" / "ui.log"
     log_file.parent.mkdir(exist_ok=True)
-    with log_file.open("w") as log:
+    with log_file.open("w") as log, terminable():
         # A session of its own: MLflow's launcher does not pass a signal on to the server that it starts.
         server = subprocess.Popen(  # noqa: S603
             server_command(home, given.port), stdout=log, stderr=log, env=environment, start_new_session=True
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str]) -> int:
         try:
             print(f"Starting MLflow on {home.mlflow_database} ...", flush=True)
             _wait_until_it_answers(server, given.port, log_file)
-            print(f"MLflow: http://{HOST}:{given.port} (Ctrl-C ends it)", flush=True)
+            # Without the type MLflow 3 opens on its pages for language models, which hide the registry.
+            page = f"http://{HOST}:{given.port}/#/experiments?workflowType=machine_learning"
+            print(f"MLflow: {page} (Ctrl-C ends it)", flush=True)
             return VisionTfxError.exit_code if server.wait() else 0
         except KeyboardInterrupt:
             return 0  # the usual way to end it

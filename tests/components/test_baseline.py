@@ -16,38 +16,37 @@ def artifact(kind, number, **properties):
     return result
 
 
-def blessings(model, *verdicts):
-    judges = ("Evaluator", "TestEvaluator")
+def blessings(*verdicts):
+    """One judge's blessings: (model, verdict) pairs."""
     return [
-        artifact("ModelBlessing", 100 + model * 2 + i, blessed=verdict, current_model_id=model, component_id=judges[i])
-        for i, verdict in enumerate(verdicts)
+        artifact("ModelBlessing", 100 + model, blessed=verdict, current_model_id=model) for model, verdict in verdicts
     ]
 
 
-def resolve(models, all_blessings, candidate):
+def resolve(models, judges, candidate):
     from components.baseline import newest_blessed
 
     artifacts = {number: artifact("Model", number) for number in models}
-    return [model.id for model in newest_blessed(list(artifacts.values()), all_blessings, [artifacts[candidate]])]
+    return [model.id for model in newest_blessed(list(artifacts.values()), judges, [artifacts[candidate]])]
 
 
 def test_nothing_before_the_first_model():
-    assert resolve([1], [], 1) == []
+    assert resolve([1], [[], []], 1) == []
 
 
 def test_never_the_candidate_itself():
-    assert resolve([1], blessings(1, 1, 1), 1) == []
+    assert resolve([1], [blessings((1, 1)), blessings((1, 1))], 1) == []
 
 
-def test_newest_other_one_that_both_judges_blessed():
-    judged = blessings(1, 1, 1) + blessings(2, 1, 1) + blessings(3, 1, 0)
-    assert resolve([1, 2, 3, 4], judged, 4) == [2]
+def test_newest_other_one_that_every_judge_blessed():
+    validation, test = blessings((1, 1), (2, 1), (3, 1)), blessings((1, 1), (2, 1), (3, 0))
+    assert resolve([3, 1, 4, 2], [validation, test], 4) == [2]
 
 
-def test_two_blessings_of_one_judge_are_one():
-    judged = blessings(1, 1) + blessings(1, 1)
-    assert resolve([1, 2], judged, 2) == []
+def test_one_judge_is_not_enough():
+    assert resolve([1, 2], [blessings((1, 1), (1, 1)), []], 2) == []
 
 
 def test_older_candidate_is_compared_with_the_newer_model():
-    assert resolve([1, 2], blessings(1, 1, 1) + blessings(2, 1, 1), 1) == [2]
+    judge = blessings((1, 1), (2, 1))
+    assert resolve([1, 2], [judge, judge], 1) == [2]
