@@ -61,8 +61,8 @@ def digits_dbn() -> RunConfig:
     return RunConfig(
         name="digits-dbn",
         data="digits",
-        model=DBNConfig(image_size=(8, 8), hidden_units=(200, 200), pretraining=RBMConfig(epochs=30, batch_size=20)),
-        training=TrainingConfig(epochs=30, batch_size=50),
+        model=DBNConfig(image_size=(8, 8), hidden_units=(200, 200), pretraining=RBMConfig(epochs=60, batch_size=20)),
+        training=TrainingConfig(epochs=60, batch_size=50, learning_rate=0.3),
         gates=GatesConfig(max_top1_error=5.0),
     )
 
