@@ -60,22 +60,24 @@ class GainOverConstant(tfma.metrics.Metric):
 
 
 def _computations(combiner: type) -> object:
+    # TFMA passes the arguments that it finds by name: beside a baseline, the names of both models.
     def computations(
         name: str,
         eval_config: config_pb2.EvalConfig | None = None,
-        model_name: str = "",
-        output_name: str = "",
+        model_names: list[str] | None = None,
         example_weighted: bool = False,
         **parameters: int,
     ) -> list[metric_types.MetricComputation]:
-        key = metric_types.MetricKey(
-            name=name, model_name=model_name, output_name=output_name, example_weighted=example_weighted
-        )
         wanted = {name: value for name, value in parameters.items() if name == "k"}
+        keys = [
+            metric_types.MetricKey(name=name, model_name=model, example_weighted=example_weighted)
+            for model in model_names or [""]
+        ]
         return [
             metric_types.MetricComputation(
                 keys=[key], preprocessors=None, combiner=combiner(key, eval_config, **wanted)
             )
+            for key in keys
         ]
 
     return computations
@@ -96,7 +98,6 @@ class _RankCombiner(beam.CombineFn):
             element,
             eval_config=self._eval_config,
             model_name=self._key.model_name,
-            output_name=self._key.output_name,
             flatten=False,
         ):
             index, values = int(np.asarray(label).reshape(-1)[0]), np.asarray(scores).reshape(-1)

@@ -30,10 +30,6 @@ def validation_config(num_top: Sequence[int], min_gain: float, max_error_increas
         absolute={"value": max_error_increase + 1e-9}, direction=config_pb2.MetricDirection.LOWER_IS_BETTER
     )
     _overall_threshold(config.metrics_specs[0].metrics[0]).change_threshold.CopyFrom(change)
-    config.model_specs.add(
-        name="baseline", is_baseline=True, signature_name="examples", label_key=features.LABEL,
-        prediction_key="probabilities",
-    )  # fmt: skip
     return config
 
 
@@ -52,6 +48,7 @@ def _config(num_top: Sequence[int], min_gain: float, max_errors: dict[int, float
     # In the configuration, and so in the cache key: other metrics are another evaluation.
     source = fingerprint(_METRICS)
     config = config_pb2.EvalConfig()
+    # TFMA adds the same for the baseline, where there is one, and names both.
     config.model_specs.add(signature_name="examples", label_key=features.LABEL, prediction_key="probabilities")
     config.slicing_specs.add()
     for feature in _SLICES:
@@ -94,19 +91,24 @@ def wilson_interval(error: float, count: int) -> tuple[float, float]:
     return max(0.0, 100 * (centre - half)), min(100.0, 100 * (centre + half))
 
 
-def read_metrics(evaluation_uri: str, model_name: str = "") -> dict[str, dict[str, float]]:
-    """Metrics of an evaluation by slice, each error with its interval.
+def read_metrics(evaluation_uri: str) -> dict[str, dict[str, float]]:
+    """Metrics of the candidate by slice, each error with its interval.
 
     Args:
         evaluation_uri: folder of a ModelEvaluation artifact.
-        model_name: "" for the candidate where there is no baseline, "candidate" or "baseline" otherwise.
 
     Returns:
         By slice ("overall", "label_name=cat"): `top1_error`, `top1_error_low`, `top1_error_high` (percent), the
-        same for top-5 where there are more than five classes, `gain_over_constant` and `example_count`.
+        same for top-5, `gain_over_constant` and `example_count`.
     """
-    result = tfma.load_eval_result(evaluation_uri, model_name=model_name or None)
-    return {_slice_name(key): _flat(metrics) for key, metrics in result.slicing_metrics}
+    # TFMA names the candidate only where there is a baseline beside it.
+    named = tfma.load_eval_result(evaluation_uri, model_name=tfma.CANDIDATE_KEY).slicing_metrics
+    metrics = named if any(per_slice for _, per_slice in named) else _only_model(evaluation_uri)
+    return {_slice_name(key): _flat(per_slice) for key, per_slice in metrics}
+
+
+def _only_model(evaluation_uri: str) -> list:
+    return tfma.load_eval_result(evaluation_uri).slicing_metrics
 
 
 def _slice_name(key: tuple) -> str:
@@ -116,7 +118,8 @@ def _slice_name(key: tuple) -> str:
 def _flat(metrics: dict) -> dict[str, float]:
     # TFMA writes NaN as text: the top-5 error of five classes.
     values = {name: float(value["doubleValue"]) for name, value in metrics[""][""].items() if "doubleValue" in value}
-    values = {name: value for name, value in values.items() if not math.isnan(value)}
+    # A "_diff" is the distance to the baseline.
+    values = {name: value for name, value in values.items() if not (math.isnan(value) or name.endswith("_diff"))}
     for name in [name for name in values if name.endswith("_error")]:
         low, high = wilson_interval(values[name], int(values["example_count"]))
         values |= {f"{name}_low": low, f"{name}_high": high}
