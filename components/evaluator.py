@@ -138,7 +138,8 @@ def _sentence(failure: validation_result_pb2.ValidationFailure) -> str:
     bound = failure.metric_threshold.value_threshold
     if failure.metric_threshold.HasField("change_threshold"):
         allowed = failure.metric_threshold.change_threshold.absolute.value
-        return f"{name} is {value:.4g} above the newest other blessed model's, more than the {allowed:.2g} allowed"
+        points = f"{value:.2f} percentage points above the newest other blessed model's"
+        return f"{name} is {points}; {allowed:.2f} are allowed"
     if math.isnan(value):
         return f"{name} has a bound but cannot be measured with so few classes, so leave the bound out"
     if bound.HasField("upper_bound"):
