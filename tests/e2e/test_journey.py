@@ -1,0 +1,150 @@
+"""The road of a user with a folder of three classes: first run, repeats, changes, refusals, rollback."""
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
+
+BEFORE_TRAINER = (
+    *("ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate", "Transform", "RBMPretrainer"),
+)
+STATIONS = (*BEFORE_TRAINER, "Trainer", "Baseline", "Evaluator", "TestEvaluator", "InfraValidator", "Pusher")
+
+
+def artifact(place, station: str, key: str):
+    """Folder of a station's newest artifact."""
+    folders = (place.home / place.name / "artifacts" / station / key).iterdir()
+    return max(folders, key=lambda folder: int(folder.name))
+
+
+def test_first_run_pushes(first):
+    place, done = first
+    assert done.code == 0
+    assert done.err == ""
+    assert tuple(done.statuses) == STATIONS
+    assert set(done.statuses.values()) == {"ran", "resolved"}
+    assert len(place.versions) == 1
+    assert f"Blessed and pushed as version {place.versions[0]}." in done.out
+    assert place.open_executions() == []
+    assert place.mlflow_statuses() == ("FINISHED", Counter({"FINISHED": len(STATIONS)}))
+
+
+def test_three_classes_have_no_top_five(first, cli):
+    place, done = first
+    assert "top-1 error" in done.out
+    assert "top-5" not in done.out
+    answer = place.predict(place.an_image)
+    assert answer["classes"][0] == "zöld fa"
+    assert sorted(answer["classes"]) == ["rotes Auto", "zöld fa", "青 ボール"]
+    assert sum(answer["scores"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_no_image_is_lost_on_the_way(first):
+    import pyarrow.parquet
+
+    from components import evaluator
+
+    place, _ = first
+    manifest = pyarrow.parquet.read_table(artifact(place, "ImageExampleGen", "examples") / "manifest.parquet")
+    assert Counter(manifest["verdict"].to_pylist()) == {"ok": 96}
+    splits = Counter(manifest["split"].to_pylist())
+    counts = {
+        split: int(evaluator.read_metrics(str(artifact(place, station, "evaluation")))["overall"]["example_count"])
+        for split, station in (("validation", "Evaluator"), ("test", "TestEvaluator"))
+    }
+    assert counts == {"validation": splits["validation"], "test": 24}  # val/ is the test split
+    assert splits["train"] + counts["validation"] + counts["test"] == 96
+
+
+def test_the_same_again_does_nothing(pushed):
+    before = pushed.versions
+    done = pushed.run()
+    assert done.code == 0
+    assert set(done.statuses.values()) == {"cached", "resolved"}
+    assert "Up to date" in done.out
+    assert pushed.versions == before
+    assert pushed.mlflow_statuses() == ("FINISHED", Counter({"FINISHED": len(STATIONS)}))
+
+
+def test_a_shown_configuration_is_the_same_run(pushed, cli, tmp_path):
+    shown = cli("show", "--data", f"folder:{pushed.data}", "--name", pushed.name, "--home", pushed.home, *pushed.model)
+    assert shown.code == 0
+    (tmp_path / "config.yaml").write_text(shown.out)
+    before = pushed.versions
+    done = cli("run", "--config", tmp_path / "config.yaml")
+    assert done.code == 0
+    assert set(done.statuses.values()) == {"cached", "resolved"}
+    assert pushed.versions == before
+
+
+def test_a_worse_model_is_refused_and_the_better_one_served(pushed):
+    before = pushed.versions
+    # One epoch of 1e-6: the untrained net.
+    done = pushed.run("--training.epochs", 1, "--training.learning-rate", 1e-6, "--gates.min-gain", 0)
+    assert done.code == 3
+    assert "than the newest other blessed model" in done.sentence
+    assert pushed.versions == before
+    pushed.assert_tidy("FINISHED")
+
+
+def test_only_what_a_change_concerns_runs_again(pushed):
+    done = pushed.run("--training.epochs", 11)
+    assert {name: done.statuses[name] for name in BEFORE_TRAINER} == dict.fromkeys(BEFORE_TRAINER, "cached")
+    assert done.statuses["Trainer"] == done.statuses["Evaluator"] == done.statuses["InfraValidator"] == "ran"
+    assert "changed: training.epochs" in done.note("Trainer")
+    assert "changed: model" in done.note("InfraValidator")
+    assert done.code == 0
+
+
+def test_a_model_that_is_not_a_number_is_refused(pushed):
+    before = pushed.versions
+    done = pushed.run("--training.learning-rate", 1e6, "--training.schedule", "constant", "--gates.min-gain", 0.05)
+    assert done.code == 3
+    assert "gain_over_constant" in done.sentence
+    assert pushed.versions == before
+
+
+def test_a_bound_that_is_not_met_refuses(pushed):
+    before = pushed.versions
+    done = pushed.run("--gates.max-top1-error", 0)
+    assert done.code == 3
+    assert "top1_error" in done.sentence
+    assert done.statuses["Trainer"] == "cached"
+    assert pushed.versions == before
+    assert pushed.run().code == 0  # the good configuration is none the worse for it
+
+
+def test_one_image_more_runs_everything_again(pushed):
+    new = pushed.data / "train" / "zöld fa" / "one more.png"
+    shutil.copy(pushed.an_image.with_name("Bild 04.png"), new)
+    try:
+        done = pushed.run("--gates.max-leaked-percent", 5)  # it is in val/ too
+        assert "changed: data" in done.note("ImageExampleGen")
+        assert set(done.statuses.values()) == {"ran", "resolved"}
+        assert done.code == 0
+    finally:
+        new.unlink()
+
+
+def test_rollback_serves_the_older_version(pushed, cli):
+    pushed.run("--training.epochs", 10)
+    *_, older, newest = pushed.versions
+    answers = {}
+    for version in (older, newest):
+        model = pushed.home / "serving" / pushed.name / str(version)
+        answers[version] = model
+    done = cli("rollback", pushed.name, "--home", pushed.home)
+    assert done.code == 0, done.err
+    assert pushed.versions[-1] > newest
+    assert f"version {older} is published again as version {pushed.versions[-1]}" in done.out
+    again = pushed.home / "serving" / pushed.name / str(pushed.versions[-1])
+    assert (again / "saved_model.pb").read_bytes() == (answers[older] / "saved_model.pb").read_bytes()
+    assert pushed.predict(pushed.an_image)["version"] == pushed.versions[-1]
+
+
+def test_another_name_has_a_baseline_of_its_own(pushed, cli):
+    other = replace(pushed, name="others")
+    assert cli("rollback", other.name, "--home", other.home).code == 2
