@@ -76,7 +76,10 @@ def run_local(config: RunConfig, screen: Screen | None = None) -> RunResult:
 
 
 def _run(config: RunConfig, home: Home, run_id: str, screen: Screen, log_file: Path) -> RunResult:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    handler = logging.FileHandler(log_file, encoding="utf-8")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler], force=True
+    )
     screen.message(f"Run {run_id} of {config.name}; loading TFX takes some 20 s. Log: {log_file}")
     tracker = RunTracker(home, config)
     status: Literal["FINISHED", "FAILED", "KILLED"] = "FAILED"
