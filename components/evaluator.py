@@ -13,6 +13,7 @@ from components.fingerprint import fingerprint
 # Slices besides the overall one: each class, and bands of size and luminance.
 _SLICES = (features.LABEL_NAME, features.SIZE_BAND, features.LUMINANCE_BAND)
 _METRICS = "components.error_metrics"
+_BOUND_OPTION = {f"top{k}_error": f"--gates.max-top{k}-error" for k in (1, 5)}
 # Two-sided 95 % of the normal distribution.
 _Z95 = 1.959964
 
@@ -139,9 +140,9 @@ def _sentence(failure: validation_result_pb2.ValidationFailure) -> str:
     if failure.metric_threshold.HasField("change_threshold"):
         allowed = failure.metric_threshold.change_threshold.absolute.value
         points = f"{value:.2f} percentage points above the newest other blessed model's"
-        return f"{name} is {points}; {allowed:.2f} are allowed"
+        return f"{name} is {points}; --gates.max-error-increase allows {allowed:.2f}"
     if math.isnan(value):
-        return f"{name} has a bound but cannot be measured with so few classes, so leave the bound out"
+        return f"{name} cannot be measured with so few classes; leave out {_BOUND_OPTION[name]}"
     if bound.HasField("upper_bound"):
-        return f"{name} {value:.4g} is not below {bound.upper_bound.value:.4g}"
-    return f"{name} {value:.4g} is not above {bound.lower_bound.value:.4g}"
+        return f"{name} is {value:.4g} %; {_BOUND_OPTION[name]} allows {bound.upper_bound.value:.4g}"
+    return f"{name} is {value:.4g}; --gates.min-gain asks for {bound.lower_bound.value:.4g}"

@@ -167,7 +167,8 @@ def summary_lines(result: "RunResult") -> list[str]:
     elif result.pushed_uri:
         lines.append(f"Blessed and pushed as version {result.pushed_version}.")
     elif not result.blessed:
-        lines.append("Not blessed, so not pushed" + _why(result) + ".")
+        served = f"; version {result.served_version} stays served" if result.served_version else ""
+        lines.append(f"Not blessed, so not pushed{served}.")
     else:
         lines.append("Blessed, but not pushed" + _why(result) + ".")
     if result.pushed_uri:

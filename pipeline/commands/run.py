@@ -27,7 +27,9 @@ def main(arguments: Sequence[str]) -> int:
     from pipeline.runner import run_local
 
     result = run_local(request.config)
-    code = _exit_code(result)
+    if not result.blessed:
+        raise GateRefused(_refusal(result))
+    code = 0 if result.pushed_version is not None else VisionTfxError.exit_code
     if code == 0 and request.predict:
         from pipeline.commands.predict import answer
 
@@ -35,8 +37,6 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
-def _exit_code(result: "RunResult") -> int:
-    if not result.blessed:
-        return GateRefused.exit_code
-    pushed = result.pushed_version is not None or result.up_to_date
-    return 0 if pushed else VisionTfxError.exit_code
+def _refusal(result: "RunResult") -> str:
+    reasons = "; ".join(station.reason for station in result.stations if station.status == "skipped")
+    return f"the model was refused ({reasons}): train a better one, or change the gate that refused it"

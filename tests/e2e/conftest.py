@@ -5,6 +5,7 @@ shell would redirect them.
 """
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -61,7 +62,7 @@ def _descriptors(out: int, err: int) -> Iterator[None]:
     saved = os.dup(1), os.dup(2)
     streams = sys.stdout, sys.stderr
     os.dup2(out, 1), os.dup2(err, 2)
-    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
+    sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(n, "w", closefd=False), "utf-8") for n in (1, 2))
     try:
         yield
     finally:
@@ -202,4 +203,3 @@ def pushed(first: tuple[Place, Done]) -> Iterator[Place]:
     assert place.open_executions() == []
     assert set(before) <= set(place.versions)
     assert place.best_label(place.an_image) == place.an_image.parent.name
-

@@ -34,7 +34,9 @@ class FakeRunner(types.ModuleType):
 
 
 def result(*, blessed: bool = True, version: int | None = 1, up_to_date: bool = False):
-    return types.SimpleNamespace(blessed=blessed, pushed_version=version, up_to_date=up_to_date)
+    refused = types.SimpleNamespace(status="skipped", reason="top1_error is 12 %; --gates.max-top1-error allows 5")
+    stations = [] if blessed else [refused]
+    return types.SimpleNamespace(blessed=blessed, pushed_version=version, up_to_date=up_to_date, stations=stations)
 
 
 @pytest.fixture
@@ -80,6 +82,14 @@ def test_overrides_reach_the_runner(runner):
     assert config.training.epochs == 2
     assert config.gates.max_top1_error == 9.0
     assert config.name == "digits-dbn"
+
+
+def test_a_refused_model_is_one_line(runner, capsys: pytest.CaptureFixture):
+    runner(result(blessed=False, version=None))
+    cli.main(["run", "digits-dbn"])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "--gates.max-top1-error allows 5" in said
 
 
 def test_errors_are_one_line(runner, capsys: pytest.CaptureFixture):
