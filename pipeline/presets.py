@@ -53,8 +53,8 @@ def digits_dbn() -> RunConfig:
     """Bundled handwritten digits, small deep belief net: the whole road in minutes, without network.
 
     Command: vision-tfx run digits-dbn
-    Time: not yet recorded
-    Error: not yet recorded
+    Time: 81 s on 2 cores
+    Error: 2.78 % (1.19 to 6.34)
     Source: data of scikit-learn's load_digits (UCI, 1,797 images of 8 x 8 grey pixels); the net is ours, the training
         that of Hinton & Salakhutdinov, Science 313 (2006)
     """
@@ -70,9 +70,12 @@ def digits_dbn() -> RunConfig:
 def mnist_dbn() -> RunConfig:
     """MNIST, deep belief net 784-500-500-2000-10: the classifier of 2006.
 
+    The hyper-parameters were chosen on 5,000 of the 60,000 images (1.06 to 1.18 % there), then the classifier is fitted
+    on all of them, as the papers do: its error on validation means nothing.
+
     Command: vision-tfx run mnist-dbn --data-dir DIR
-    Time: not yet recorded
-    Error: not yet recorded
+    Time: 14 min on 2 busy cores
+    Error: 1.29 % (1.09 to 1.53)
     Source: Hinton & Salakhutdinov, Science 313 (2006) 504, and the code released with it; MNIST of LeCun, Cortes
         and Burges through TFDS (55,000 training, 5,000 validation, 10,000 test images)
     """

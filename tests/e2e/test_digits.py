@@ -1,0 +1,66 @@
+"""The bundled digits: what `make run` does, and what becomes of the pushed versions afterwards."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
+
+SEVEN = Path(__file__).parent.parent.parent / "docs" / "images" / "seven.png"
+QUICK = ("--model.pretraining.epochs", "5", "--training.epochs", "10", "--gates.max-top1-error", "20")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def run(home, cli):
+    return lambda *words: cli(*words, "--home", home)
+
+
+def versions(home):
+    return sorted(int(path.name) for path in Path(home, "serving", "digits-dbn").iterdir())
+
+
+# The tests of this file build on each other, as a user's commands do.
+
+
+def test_the_pushed_model_answers_an_image(run):
+    done = run("run", "digits-dbn", *QUICK, "--predict", SEVEN)
+    assert done.code == 0, done.err
+    assert "top-5 error" in done.out
+    done = run("predict", SEVEN, "--json")
+    assert done.code == 0
+    assert '"7"' in json.dumps(json.loads(done.out))
+
+
+def test_a_removed_version_is_published_again(run, home):
+    [version] = versions(home)
+    shutil.rmtree(Path(home, "serving", "digits-dbn", str(version)))
+    done = run("run", "digits-dbn", *QUICK)
+    assert done.code == 0
+    assert set(done.statuses.values()) == {"cached", "resolved"}
+    [again] = versions(home)
+    assert f"pushed as version {again}" in done.out
+    assert run("predict", SEVEN).code == 0
+
+
+def test_the_champion_follows_a_rollback(run, home):
+    from mlflow import MlflowClient
+
+    better = (*QUICK[:3], "20", *QUICK[4:], "--gates.max-error-increase", "100")
+    assert run("run", "digits-dbn", *better).code == 0
+    before = versions(home)
+    assert run("rollback", "digits-dbn").code == 0
+    after = versions(home)
+    assert len(after) == len(before) + 1
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    assert client.get_model_version_by_alias("digits-dbn", "champion").tags["serving_version"] == str(after[-1])
+    done = run("run", "digits-dbn", *better)
+    assert done.code == 0
+    assert f"Served is version {after[-1]}" in done.out
+    assert client.get_model_version_by_alias("digits-dbn", "champion").tags["serving_version"] == str(after[-1])
