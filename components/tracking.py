@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from components.interruption import held
+
 PARENT_RUN_VARIABLE = "VISION_TFX_PARENT_RUN"  # id of the pipeline's MLflow run
 TRACKING_URI_VARIABLE = "MLFLOW_TRACKING_URI"
 STATION_TAG = "station"
@@ -73,7 +75,8 @@ class StationTracker:
         if self._client is None or self._failures >= MAX_FAILURES:
             return
         try:
-            call(self._client)
+            with held():
+                call(self._client)
         except Exception as error:  # whatever it is, a training is worth more than its record
             self._failures += 1
             if self._failures == 1:
@@ -161,9 +164,10 @@ def _open(station: str) -> StationTracker:
         quiet_mlflow()
         from mlflow import MlflowClient
 
-        client = MlflowClient(uri)
-        experiment = client.get_run(parent).info.experiment_id
-        run = client.create_run(experiment, tags=run_tags(parent) | {STATION_TAG: station}, run_name=station)
+        with held():
+            client = MlflowClient(uri)
+            experiment = client.get_run(parent).info.experiment_id
+            run = client.create_run(experiment, tags=run_tags(parent) | {STATION_TAG: station}, run_name=station)
     except Exception as error:
         _log.warning("MLflow at %s opened no run for %s, which goes on without: %s", uri, station, error)
         return StationTracker()

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _dispatch(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        complain("stopped by Ctrl-C; the same command again goes on with what is finished")
+        complain("interrupted; the same command again goes on with what is finished")
         return INTERRUPTED
     except BrokenPipeError:  # `vision-tfx presets | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -20,6 +20,7 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
+from components.interruption import held
 from pipeline.cache_reason import why_not_cached
 from pipeline.station import StationReport, Status
 
@@ -29,6 +30,7 @@ _STATUS: dict[int, Status] = {
     mlmd.Execution.FAILED: "failed",
     mlmd.Execution.CANCELED: "failed",
 }
+_UNFINISHED = (mlmd.Execution.RUNNING, mlmd.Execution.NEW)
 _RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
 
 
@@ -84,7 +86,8 @@ class LocalDag:
         except BaseException:
             # The launcher closes an execution whose executor raised. After an interruption, or when the driver
             # raised, it leaves it RUNNING.
-            self._discard_running(name)
+            with held():
+                self.discard_unfinished()
             raise
         return self._report(name, started, info.execution_id if info else None)
 
@@ -114,18 +117,20 @@ class LocalDag:
         uris = {key: [artifact.uri for artifact in artifacts] for key, artifacts in outputs.items()}
         return StationReport(name, status, started, _now(), execution_id, uris, reason)
 
-    def _discard_running(self, name: str) -> None:
-        """Leaves no execution RUNNING and no half-written output behind."""
+    def discard_unfinished(self) -> None:
+        """Leaves no execution RUNNING and no half-written output behind, such as those of a killed process.
+
+        Only for who holds the home's lock: executions of other pipelines in the same home are ended too.
+        """
         with self._store() as store:
-            executions = store.get_executions_by_type(self._nodes[name].node_info.type.name)
-            running = [e for e in executions if e.last_known_state in (mlmd.Execution.RUNNING, mlmd.Execution.NEW)]
-            for execution in running:
+            unfinished = [e for e in store.get_executions() if e.last_known_state in _UNFINISHED]
+            for execution in unfinished:
                 execution.last_known_state = mlmd.Execution.CANCELED
-            store.put_executions(running)
-        for execution in running:
-            for folder in (self._root / name).glob(f"*/{execution.id}"):
+            store.put_executions(unfinished)
+        for execution in unfinished:
+            for folder in self._root.glob(f"*/*/{execution.id}"):
                 shutil.rmtree(folder, ignore_errors=True)
-            logging.info("Discarded execution %d of %s.", execution.id, name)
+            logging.info("Discarded execution %d (%s).", execution.id, execution.type)
 
 
 def _now() -> int:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from components.errors import VisionTfxError
+from components.interruption import held, terminable
 from pipeline.config import RunConfig
 from pipeline.home import Home
-from pipeline.interruption import terminable
 from pipeline.lock import home_lock
 from pipeline.screen import Screen
-from pipeline.station import StationReport
+from pipeline.station import INTERRUPTED, StationReport
 from pipeline.tracking import RunTracker
 
 if TYPE_CHECKING:
@@ -95,8 +95,9 @@ def _run(config: RunConfig, home: Home, run_id: str, screen: Screen, log_file: P
         status = "KILLED"
         raise
     finally:
-        tracker.record_stations(stations)
-        tracker.finish(status)
+        with held():
+            tracker.record_stations(stations)
+            tracker.finish(status)
     return result
 
 
@@ -104,7 +105,9 @@ def _load(config: RunConfig, run_id: str) -> "LocalDag":
     from pipeline.dag import LocalDag  # imports TFX, inside the screen's capture
     from pipeline.pipeline import create_pipeline
 
-    return LocalDag(create_pipeline(config), run_id)
+    dag = LocalDag(create_pipeline(config), run_id)
+    dag.discard_unfinished()
+    return dag
 
 
 def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], log_file: Path) -> None:
@@ -119,7 +122,7 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
             report = dag.launch(name)
         except BaseException as error:
             stations.append(_failed(name, started, error))
-            why = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{name} failed"
+            why = INTERRUPTED if isinstance(error, KeyboardInterrupt) else f"{name} failed"
             stations += [StationReport(rest, "skipped", reason=why) for rest in dag.names[len(stations) :]]
             screen.stations(stations)
             if isinstance(error, VisionTfxError) or not isinstance(error, Exception):
@@ -131,7 +134,7 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
 
 
 def _failed(name: str, started: float, error: BaseException) -> StationReport:
-    reason = "interrupted" if isinstance(error, KeyboardInterrupt) else _one_line(error)
+    reason = INTERRUPTED if isinstance(error, KeyboardInterrupt) else _one_line(error)
     return StationReport(name, "failed", int(started * 1000), int(time.time() * 1000), reason=reason)
 
 

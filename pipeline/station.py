@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+# The reason of a station that Ctrl-C or SIGTERM ended, and of those after it.
+INTERRUPTED = "interrupted"
+
 Status = Literal["ran", "cached", "resolved", "skipped", "failed"]
 
 

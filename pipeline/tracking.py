@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
 
 from components.errors import UsageError, VisionTfxError
+from components.interruption import held
 from components.tracking import (
     PARENT_RUN_VARIABLE,
     STATION_TAG,
@@ -32,7 +33,7 @@ from pipeline.config import RunConfig
 from pipeline.fields import flatten
 from pipeline.home import Home
 from pipeline.provenance import provenance
-from pipeline.station import StationReport
+from pipeline.station import INTERRUPTED, StationReport
 
 CONFIG_FILE = "config.yaml"
 MAX_DIGEST = 36  # characters that MLflow keeps of a data set's digest; the tag data.digest has them all
@@ -52,7 +53,8 @@ def _survives(method: _Method[_Arguments]) -> _Method[_Arguments]:
         if not self.run_id:
             return
         try:
-            method(self, *args, **kwargs)
+            with held():
+                method(self, *args, **kwargs)
         except Exception as error:  # whatever it is, a run is worth more than its record
             _log.warning("MLflow failed in %s, and the run goes on without: %s", method.__name__.strip("_"), error)
 
@@ -97,10 +99,11 @@ class RunTracker:
         from mlflow import MlflowClient, MlflowException
 
         try:
-            self._client = MlflowClient(uri)
-            self._experiment = self._open_experiment()
-            self._end_crashed_runs(last_write_ms)
-            self.run_id = self._client.create_run(self._experiment, tags=run_tags(), run_name=run_id).info.run_id
+            with held():
+                self._client = MlflowClient(uri)
+                self._experiment = self._open_experiment()
+                self._end_crashed_runs(last_write_ms)
+                self.run_id = self._client.create_run(self._experiment, tags=run_tags(), run_name=run_id).info.run_id
         except MlflowException as error:
             raise VisionTfxError(
                 f"MLflow cannot use {self._home.mlflow_database}: {error}; after a change of MLflow's version, "
@@ -253,7 +256,7 @@ class RunTracker:
         )
         # A station's own run knows better than the report whether it failed or was interrupted.
         if child.info.status in ("RUNNING", "FINISHED"):
-            status = _RUN_STATUS[report.status]
+            status = "KILLED" if report.reason == INTERRUPTED else _RUN_STATUS[report.status]
             self._client.set_terminated(child.info.run_id, status, report.finished_ms or None)
 
 
@@ -273,7 +276,8 @@ def promote(home: Home, name: str, old: int, new: int, pushed_uri: str) -> None:
     from mlflow import MlflowClient, MlflowException
 
     try:
-        registry.promote(MlflowClient(tracking_uri(home)), name, old, new, pushed_uri)
+        with held():
+            registry.promote(MlflowClient(tracking_uri(home)), name, old, new, pushed_uri)
     except MlflowException as error:
         _log.warning("MLflow's champion did not follow the rollback: %s", error)
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.errors import UsageError, VisionTfxError
+from components.interruption import terminable
 from pipeline.cli import Parser, add_home
 from pipeline.home import Home
-from pipeline.interruption import terminable
 
 HOST = "127.0.0.1"
 START_SECONDS = 120  # MLflow imports for 5 to 20 s, on a busy machine longer

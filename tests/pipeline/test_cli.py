@@ -215,7 +215,7 @@ def test_ctrl_c(tmp_path: Path):
         process.send_signal(signal.SIGINT)
         _, said = process.communicate()
     assert process.returncode == 130
-    assert said.startswith("vision-tfx: stopped by Ctrl-C")
+    assert said.startswith("vision-tfx: interrupted")
     assert said.count("\n") == 1
 
 

@@ -1,0 +1,136 @@
+"""Ctrl-C and SIGTERM in every station, a killed process, two runs at once, a disk that fills up.
+
+Nothing is left half-written or open, what was pushed before answers on, and the same command again goes on.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
+
+STATIONS = (
+    *("ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate", "Transform", "RBMPretrainer"),
+    *("Trainer", "Evaluator", "TestEvaluator", "InfraValidator", "Pusher"),
+)
+
+
+@pytest.fixture(scope="module")
+def changed(first, tmp_path_factory):
+    """Another folder of images under the same name: every station has to run again, once."""
+    place, _ = first
+    data = tmp_path_factory.mktemp("changed") / "data"
+    shutil.copytree(place.data, data)
+    return replace(place, data=data)
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch):
+    """Sends this process a signal while a station runs, or, if it is quicker, when its work lies there unpublished."""
+
+    def arrange(station: str, number: int) -> None:
+        from tfx.orchestration.portable import launcher
+
+        work = launcher.Launcher._run_executor
+
+        def interrupted(self, execution_info):
+            if self._pipeline_node.node_info.id != station:
+                return work(self, execution_info)
+            timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
+            timer.start()
+            work(self, execution_info)
+            time.sleep(60)
+            raise AssertionError("no signal came")
+
+        monkeypatch.setattr(launcher.Launcher, "_run_executor", interrupted)
+
+    return arrange
+
+
+# Each finds the stations before it in the cache: together they cost one run.
+@pytest.mark.parametrize("station", STATIONS)
+def test_a_signal_in_a_station(pushed, changed, interrupt, station):
+    artifacts = changed.home / changed.name / "artifacts" / station
+    before = set(artifacts.glob("[!.]*/*"))
+    number = (signal.SIGINT, signal.SIGTERM)[STATIONS.index(station) % 2]
+    interrupt(station, number)
+    done = changed.run()
+    assert done.code == 130
+    assert "the same command again goes on" in done.sentence
+    assert done.statuses[station] == "failed"
+    after = STATIONS[STATIONS.index(station) + 1 :]
+    skipped = [name for name, status in done.statuses.items() if status == "skipped"]
+    assert [name for name in skipped if name != "Baseline"] == [*after]
+    changed.assert_tidy("KILLED")
+    # Itself and what was skipped are KILLED, nothing FAILED.
+    assert changed.mlflow_statuses()[1]["KILLED"] == 1 + len(skipped)
+    assert set(artifacts.glob("[!.]*/*")) == before
+
+
+def test_after_the_signals_the_run_goes_on(pushed, changed):
+    done = changed.run()
+    assert done.code == 0
+    changed.assert_tidy("FINISHED")
+    again = changed.run()
+    assert set(again.statuses.values()) == {"cached", "resolved"}
+
+
+def test_a_signal_between_push_and_record(pushed, changed, monkeypatch):
+    from pipeline import runner
+
+    def interrupted(*_):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(runner, "_record", interrupted)
+    before = pushed.versions
+    assert changed.run().code == 130
+    monkeypatch.undo()
+    assert changed.run().code == 0
+    assert pushed.versions == before
+    changed.assert_tidy("FINISHED")
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from tfx.orchestration.portable import launcher
+work = launcher.Launcher._run_executor
+def hang(self, info):
+    if self._pipeline_node.node_info.id == "Trainer":
+        Path(sys.argv[1]).touch()
+        time.sleep(600)
+    return work(self, info)
+launcher.Launcher._run_executor = hang
+from pipeline.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_two_runs_at_once_then_kill(pushed, tmp_path):
+    words = ("run", "--data", f"folder:{pushed.data}", "--name", pushed.name, "--home", pushed.home, *pushed.model)
+    other = ("--training.epochs", 9)
+    command = [sys.executable, "-c", KILLED, tmp_path / "in Trainer", *words, *other]
+    with subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL) as process:
+        try:
+            while not (tmp_path / "in Trainer").exists():
+                assert process.poll() is None
+                time.sleep(0.1)
+            refused = pushed.run()
+            assert refused.code == 1
+            assert f"process {process.pid}" in refused.sentence
+            assert "wait until it ends, or give this run a home of its own" in refused.sentence
+            assert pushed.best_label(pushed.an_image) == "zöld fa"
+        finally:
+            process.kill()
+    done = pushed.run(*other)
+    assert done.code == 0
+    assert done.statuses["RBMPretrainer"] == "cached"
+    assert done.statuses["Trainer"] == "ran"
+    pushed.assert_tidy("FINISHED")
