@@ -102,7 +102,7 @@ def test_only_what_a_change_concerns_runs_again(pushed):
 
 def test_a_model_that_is_not_a_number_is_refused(pushed):
     before = pushed.versions
-    done = pushed.run("--training.learning-rate", 1e30, "--gates.max-error-increase", 100)
+    done = pushed.run("--training.learning-rate", 1e6, "--training.weight-cost", 0.1, "--gates.max-error-increase", 100)
     assert done.code == 3
     assert "gain_over_constant" in done.sentence
     assert pushed.versions == before
