@@ -103,8 +103,9 @@ def explain(error: BaseException) -> str:
 
 
 def _disk_full(error: BaseException) -> bool:
-    # Beam and TensorFlow pass an OSError on as text.
-    return getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error)
+    # Beam and TensorFlow pass an OSError on as text; the other words are sqlite's.
+    texts = ("No space left on device", "database or disk is full")
+    return getattr(error, "errno", None) == errno.ENOSPC or any(text in str(error) for text in texts)
 
 
 def _foreseen(error: BaseException) -> VisionTfxError:

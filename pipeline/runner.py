@@ -1,8 +1,10 @@
 """Runs a configuration from raw images to a pushed model, and says what became of it."""
 
 import datetime
+import errno
 import logging
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 # Where stations write what must survive their failure, such as a gate's report.
 LOG_DIR_VARIABLE = "VISION_TFX_LOG_DIR"
+# ML Metadata does not say that the disk is full, but that it cannot commit; its pages and journal take less than this.
+_FULL_DISK_BYTES = 2**18
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
             screen.stations(stations)
             if isinstance(error, VisionTfxError) or not isinstance(error, Exception):
                 raise
+            if shutil.disk_usage(log_file.parent).free < _FULL_DISK_BYTES:
+                raise OSError(errno.ENOSPC, "No space left on device") from error
             message = f"{name} failed: {_one_line(error)}; the log says more: {log_file}"
             raise VisionTfxError(message) from error
         stations.append(report)

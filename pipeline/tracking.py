@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Concatenate, Literal, ParamSpec
 
 from components.errors import UsageError, VisionTfxError
@@ -100,6 +101,7 @@ class RunTracker:
 
         try:
             with held():
+                _create_database(self._home.mlflow_database)
                 self._client = MlflowClient(uri)
                 self._experiment = self._open_experiment()
                 self._end_crashed_runs(last_write_ms)
@@ -294,6 +296,18 @@ def tracking_uri(home: Home) -> str:
             f"the home {home.root} has a ? or % in its path, which MLflow cannot use: choose another --home"
         )
     return f"sqlite:///{path}"
+
+
+def _create_database(path: Path) -> None:
+    """Makes MLflow's tables aside, where there are none: half of its hundred migrations cannot be taken up again."""
+    if path.stat().st_size:
+        return
+    from mlflow import MlflowClient
+
+    with TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
+        aside = Path(folder, path.name)
+        MlflowClient(f"sqlite:///{aside}").search_experiments(max_results=1)
+        aside.replace(path)
 
 
 def _check_database(path: Path) -> int:

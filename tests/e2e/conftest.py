@@ -9,10 +9,11 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -203,3 +204,20 @@ def pushed(first: tuple[Place, Done]) -> Iterator[Place]:
     assert place.open_executions() == []
     assert set(before) <= set(place.versions)
     assert place.best_label(place.an_image) == place.an_image.parent.name
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a disk in memory with the options given; a second call changes its options."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def mount(options: str) -> Path:
+        options = f"remount,{options}" if disk.is_mount() else options
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], capture_output=True).returncode:
+            pytest.skip("only root may mount")
+        return disk
+
+    yield mount
+    if disk.is_mount():
+        subprocess.run(["umount", "-l", disk], check=True)

@@ -1,9 +1,7 @@
 """What a user gets for input that cannot be used: one sentence with what, where and cure, and the right exit code."""
 
-import contextlib
 import json
 import struct
-import subprocess
 import zlib
 from pathlib import Path
 
@@ -78,18 +76,6 @@ def test_folder_that_is_no_data_set(cli, tmp_path, make, what, cure):
     assert not (tmp_path / "home").exists()
 
 
-@contextlib.contextmanager
-def mounted(folder: Path, options: str):
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("only root may mount")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("home", ["/proc/vision-tfx", "{file}", "{file}/home"])
 def test_home_that_cannot_be_written(cli, tmp_path, home):
     home = home.format(file=write_image(tmp_path / "file.png"))
@@ -99,17 +85,15 @@ def test_home_that_cannot_be_written(cli, tmp_path, home):
     assert "--home DIR" in done.sentence
 
 
-def test_home_on_a_disk_that_is_read_only(cli, tmp_path):
-    with mounted(tmp_path / "disk", "ro") as disk:
-        done = cli("run", "digits-dbn", "--home", disk / "home")
+def test_home_on_a_disk_that_is_read_only(cli, mounted):
+    done = cli("run", "digits-dbn", "--home", mounted("ro") / "home")
     assert done.code == 2
     assert "Read-only file system" in done.sentence
     assert "--home DIR" in done.sentence
 
 
-def test_home_on_a_disk_without_room(cli, tmp_path):
-    with mounted(tmp_path / "disk", "size=2m") as disk:
-        done = cli("run", "digits-dbn", "--home", disk / "home")
+def test_home_on_a_disk_without_room(cli, mounted):
+    done = cli("run", "digits-dbn", "--home", mounted("size=2m") / "home")
     assert done.code == 2
     assert "MiB free" in done.sentence
     assert "--home DIR" in done.sentence

@@ -134,3 +134,25 @@ def test_two_runs_at_once_then_kill(pushed, tmp_path):
     assert done.statuses["RBMPretrainer"] == "cached"
     assert done.statuses["Trainer"] == "ran"
     pushed.assert_tidy("FINISHED")
+
+
+def test_a_disk_that_fills_up_and_is_given_more(place, mounted, monkeypatch):
+    from pipeline import preflight
+
+    monkeypatch.setattr(preflight, "SPARE_BYTES", 0)
+    filling = replace(place, home=mounted("size=300k") / "home")
+    # MLflow's database, the metadata, the models: each of these disks is full somewhere else.
+    for kibibytes in (300, 1300, 1600, 2100):
+        mounted(f"size={kibibytes}k")
+        done = filling.run()
+        assert done.code == 1
+        assert "the disk is full; free some space, or use another with --home DIR" in done.sentence
+        assert filling.versions == []
+    kept = [name for name, status in done.statuses.items() if status in ("ran", "cached")]
+    assert kept
+    mounted("size=16m")
+    done = filling.run()
+    assert done.code == 0, done.err
+    assert {done.statuses[name] for name in kept} == {"cached"}
+    filling.assert_tidy("FINISHED")
+    assert filling.best_label(filling.an_image) == "zöld fa"

@@ -115,6 +115,7 @@ def chained(outer: BaseException, inner: BaseException) -> BaseException:
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
         (chained(RuntimeError("in a station"), OSError(errno.ENOSPC, "No space left on device")), "the disk is full"),
         (RuntimeError("worker: [Errno 28] No space left on device"), "the disk is full"),
+        (RuntimeError("(sqlite3.OperationalError) database or disk is full"), "the disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "/data/x"), "no permission to /data/x"),
         (chained(RuntimeError("in a station"), UsageError("one class only")), "one class only"),
         (ValueError("first\nsecond"), "ValueError: first second"),
