@@ -47,20 +47,3 @@ def test_a_removed_version_is_published_again(run, home):
     [again] = versions(home)
     assert f"pushed as version {again}" in done.out
     assert run("predict", SEVEN).code == 0
-
-
-def test_the_champion_follows_a_rollback(run, home):
-    from mlflow import MlflowClient
-
-    better = (*QUICK[:3], "20", *QUICK[4:], "--gates.max-error-increase", "100")
-    assert run("run", "digits-dbn", *better).code == 0
-    before = versions(home)
-    assert run("rollback", "digits-dbn").code == 0
-    after = versions(home)
-    assert len(after) == len(before) + 1
-    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
-    assert client.get_model_version_by_alias("digits-dbn", "champion").tags["serving_version"] == str(after[-1])
-    done = run("run", "digits-dbn", *better)
-    assert done.code == 0
-    assert f"Served is version {after[-1]}" in done.out
-    assert client.get_model_version_by_alias("digits-dbn", "champion").tags["serving_version"] == str(after[-1])

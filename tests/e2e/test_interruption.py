@@ -4,7 +4,6 @@ Nothing is left half-written or open, what was pushed before answers on, and the
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
 
@@ -23,12 +23,13 @@ STATIONS = (
 
 
 @pytest.fixture(scope="module")
-def changed(first, tmp_path_factory):
-    """Another folder of images under the same name: every station has to run again, once."""
+def changed(first):
+    """One image more: every station has to run again, once."""
     place, _ = first
-    data = tmp_path_factory.mktemp("changed") / "data"
-    shutil.copytree(place.data, data)
-    return replace(place, data=data)
+    new = place.data / "train" / "zöld fa" / "one more.png"
+    Image.effect_noise((8, 8), 60).convert("RGB").save(new)
+    yield place
+    new.unlink()
 
 
 @pytest.fixture
@@ -65,6 +66,8 @@ def test_a_signal_in_a_station(pushed, changed, interrupt, station):
     assert done.code == 130
     assert "the same command again goes on" in done.sentence
     assert done.statuses[station] == "failed"
+    if station == "StatisticsGen":
+        assert "changed: data" in done.note("ImageExampleGen")
     after = STATIONS[STATIONS.index(station) + 1 :]
     skipped = [name for name, status in done.statuses.items() if status == "skipped"]
     assert [name for name in skipped if name != "Baseline"] == [*after]
@@ -74,12 +77,53 @@ def test_a_signal_in_a_station(pushed, changed, interrupt, station):
     assert set(artifacts.glob("[!.]*/*")) == before
 
 
-def test_after_the_signals_the_run_goes_on(pushed, changed):
+KILLED = """
+import sys, time
+from pathlib import Path
+from tfx.orchestration.portable import launcher
+work = launcher.Launcher._run_executor
+def hang(self, info):
+    if self._pipeline_node.node_info.id == "Pusher":
+        Path(sys.argv[1]).touch()
+        time.sleep(600)
+    return work(self, info)
+launcher.Launcher._run_executor = hang
+from pipeline.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_two_runs_at_once_then_kill(pushed, changed, tmp_path):
+    words = ("run", "--data", f"folder:{changed.data}", "--name", changed.name, "--home", changed.home, *changed.model)
+    command = [sys.executable, "-c", KILLED, tmp_path / "in Pusher", *words]
+    before = changed.versions
+    with subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL) as process:
+        try:
+            while not (tmp_path / "in Pusher").exists():
+                assert process.poll() is None
+                time.sleep(0.1)
+            refused = changed.run()
+            assert refused.code == 1
+            assert f"process {process.pid}" in refused.sentence
+            assert "wait until it ends, or give this run a home of its own" in refused.sentence
+            assert changed.best_label(changed.an_image) == "zöld fa"
+        finally:
+            process.kill()
+    assert changed.versions == before
+    assert len(changed.open_executions()) == 1  # nobody was there to end it
     done = changed.run()
     assert done.code == 0
+    assert done.statuses["Pusher"] == "ran"
+    assert {done.statuses[name] for name in STATIONS[:-1]} == {"cached"}
+    assert len(changed.versions) == len(before) + 1
     changed.assert_tidy("FINISHED")
-    again = changed.run()
-    assert set(again.statuses.values()) == {"cached", "resolved"}
+
+
+def test_after_all_this_the_same_run_is_cached(pushed, changed):
+    done = changed.run()
+    assert done.code == 0
+    assert set(done.statuses.values()) == {"cached", "resolved"}
+    changed.assert_tidy("FINISHED")
 
 
 def test_a_signal_between_push_and_record(pushed, changed, monkeypatch):
@@ -95,45 +139,6 @@ def test_a_signal_between_push_and_record(pushed, changed, monkeypatch):
     assert changed.run().code == 0
     assert pushed.versions == before
     changed.assert_tidy("FINISHED")
-
-
-KILLED = """
-import sys, time
-from pathlib import Path
-from tfx.orchestration.portable import launcher
-work = launcher.Launcher._run_executor
-def hang(self, info):
-    if self._pipeline_node.node_info.id == "Trainer":
-        Path(sys.argv[1]).touch()
-        time.sleep(600)
-    return work(self, info)
-launcher.Launcher._run_executor = hang
-from pipeline.cli import main
-sys.exit(main(sys.argv[2:]))
-"""
-
-
-def test_two_runs_at_once_then_kill(pushed, tmp_path):
-    words = ("run", "--data", f"folder:{pushed.data}", "--name", pushed.name, "--home", pushed.home, *pushed.model)
-    other = ("--training.epochs", 9)
-    command = [sys.executable, "-c", KILLED, tmp_path / "in Trainer", *words, *other]
-    with subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL) as process:
-        try:
-            while not (tmp_path / "in Trainer").exists():
-                assert process.poll() is None
-                time.sleep(0.1)
-            refused = pushed.run()
-            assert refused.code == 1
-            assert f"process {process.pid}" in refused.sentence
-            assert "wait until it ends, or give this run a home of its own" in refused.sentence
-            assert pushed.best_label(pushed.an_image) == "zöld fa"
-        finally:
-            process.kill()
-    done = pushed.run(*other)
-    assert done.code == 0
-    assert done.statuses["RBMPretrainer"] == "cached"
-    assert done.statuses["Trainer"] == "ran"
-    pushed.assert_tidy("FINISHED")
 
 
 def test_a_disk_that_fills_up_and_is_given_more(place, mounted, monkeypatch):
