@@ -9,14 +9,38 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+_came: list[int] = []  # signals, while `terminable` is entered
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    _came.append(number)
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """While the block runs, SIGTERM, which a service manager sends, raises KeyboardInterrupt."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """While the block runs, SIGTERM, which a service manager sends, raises KeyboardInterrupt as Ctrl-C does."""
+    _came.clear()
+    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def recognised() -> Iterator[None]:
+    """Inside `terminable`: an error that a library made of an interruption becomes KeyboardInterrupt again.
+
+    Beam adds the name of its step to any error, and what comes out is a RuntimeError.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _came:
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextlib.contextmanager

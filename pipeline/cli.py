@@ -7,6 +7,7 @@ import argparse
 import errno
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -68,8 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    code = _run([word for word in words if word != "--debug"], debug="--debug" in words)
+    if arguments is None:  # leaving takes TensorFlow some seconds, in which a second Ctrl-C would print a traceback
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
+
+
+def _run(words: list[str], debug: bool) -> int:
     try:
         code = _dispatch(words)
         sys.stdout.flush()

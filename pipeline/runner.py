@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from components.errors import VisionTfxError
-from components.interruption import held, terminable
+from components.interruption import held, recognised, terminable
 from pipeline.config import RunConfig
 from pipeline.home import Home
 from pipeline.lock import home_lock
@@ -123,7 +123,8 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
         progress.listen(lambda text, name=name: screen.progress(name, text))
         started = time.time()
         try:
-            report = dag.launch(name)
+            with recognised():
+                report = dag.launch(name)
         except BaseException as error:
             stations.append(_failed(name, started, error))
             why = INTERRUPTED if isinstance(error, KeyboardInterrupt) else f"{name} failed"

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from components.interruption import held, terminable
+from components.interruption import held, recognised, terminable
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -45,3 +45,16 @@ def test_another_thread_holds_nothing():
     thread.start()
     thread.join()
     assert entered
+
+
+def test_an_interruption_is_recognised_behind_an_error():
+    with pytest.raises(KeyboardInterrupt), terminable(), recognised():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as interruption:
+            raise RuntimeError("KeyboardInterrupt [while running 'Write']") from interruption
+
+
+def test_without_an_interruption_an_error_stays_what_it_is():
+    with pytest.raises(RuntimeError), terminable(), recognised():
+        raise RuntimeError
