@@ -14,54 +14,119 @@ class RBMConfig:
         epochs: Passes over the training images per layer.
         batch_size: Images per parameter update; the practical guide says 10 to 100.
         learning_rate: Step along the contrastive-divergence gradient, averaged over the batch.
-        gaussian_learning_rate: The same for a layer with Gaussian visible units; the practical guide says one or two
-            orders of magnitude smaller, since nothing bounds their reconstructions.
+        gaussian_learning_rate: The same for a layer with Gaussian units on either side; the practical guide says one or
+            two orders of magnitude smaller, since nothing bounds their reconstructions.
+        schedule: "linear" lets the learning rate fall to 0 over all epochs, which a density model needs to settle;
+            "constant" keeps it.
         initial_momentum: Momentum during the first `momentum_switch_epochs` epochs.
         final_momentum: Momentum afterwards.
         momentum_switch_epochs: Epochs before momentum rises.
         weight_cost: L2 penalty on the kernel, inside the gradient; never on biases.
         weight_stddev: Standard deviation of the initial kernel.
+        hidden_type: "bernoulli", or "nrelu" for noisy rectified linear units, of every layer.
         gibbs_steps: k of CD-k.
         persistent: Whether the chains live on between updates (PCD).
+        temperatures: Temperatures of persistent chains that exchange their states (parallel tempering); 1 for none.
+        sample_reconstruction: Whether the last states of CD are sampled; as probabilities they have less noise.
+        centering: None, or statistics about the means of the "data" or, "enhanced", of data and model.
+        sparsity_target: Mean activity that hidden units are drawn to; none for no such pull.
+        sparsity_cost: Strength of that pull.
+        learn_variance: Whether Gaussian visible units learn their variances.
     """
 
     epochs: int = 50
     batch_size: int = 100
     learning_rate: float = 0.1
     gaussian_learning_rate: float = 0.001
+    schedule: Literal["constant", "linear"] = "constant"
     initial_momentum: float = 0.5
     final_momentum: float = 0.9
     momentum_switch_epochs: int = 5
     weight_cost: float = 2e-4
     weight_stddev: float = 0.1
+    hidden_type: Literal["bernoulli", "nrelu"] = "bernoulli"
     gibbs_steps: int = 1
     persistent: bool = False
+    temperatures: int = 1
+    sample_reconstruction: bool = False
+    centering: Literal["data", "enhanced"] | None = None
+    sparsity_target: float | None = None
+    sparsity_cost: float = 0.0
+    learn_variance: bool = False
+
+
+@dataclass(frozen=True)
+class UpDownConfig:
+    """Contrastive wake-sleep training of a deep belief net with labels, after its greedy pretraining.
+
+    Args:
+        epochs: Passes over the training images in each stage.
+        gibbs_steps: Steps of Gibbs sampling in the top machine in each stage; as many as there are stages.
+        batch_size: Images per update.
+        learning_rate: Step along the averaged statistics. The paper does not publish its own.
+        momentum: Momentum of the updates.
+        weight_cost: L2 penalty on all kernels, inside the gradient; never on biases.
+        schedule: "linear" lets the learning rate fall to 0 over all stages; "constant" keeps it.
+
+    Source: Hinton, Osindero & Teh, Neural Computation 18 (2006), section 6: 3, 6 and 10 steps, 100 epochs each.
+    """
+
+    epochs: tuple[int, ...] = (100, 100, 100)
+    gibbs_steps: tuple[int, ...] = (3, 6, 10)
+    batch_size: int = 100
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    weight_cost: float = 0.0
+    schedule: Literal["constant", "linear"] = "constant"
+
+
+@dataclass(frozen=True)
+class PartitionConfig:
+    """Annealed importance sampling of a machine's partition function.
+
+    Args:
+        chains: Independent runs, forward and as many in reverse.
+        temperatures: Intermediate distributions, spaced as in Salakhutdinov & Murray 2008: 1 part of 29 up to
+            beta 0.5, 8 parts up to 0.9, 20 parts up to 1.
+    """
+
+    chains: int = 100
+    temperatures: int = 14500
 
 
 @dataclass(frozen=True)
 class DBNConfig:
-    """A deep belief net, pretrained layer by layer and unrolled into a classifier.
+    """A deep belief net, pretrained layer by layer and then fitted to its objective.
 
     Args:
         family: Names the kind of model; always "dbn".
+        objective: What it is for. "classification": unrolled into a classifier, fitted by back-propagation. "joint":
+            labels are units of the top machine, fitted by up-down, classified by free energy. "reconstruction":
+            unrolled into an autoencoder whose code is the last layer, linear. "density": one machine, whose
+            log-probabilities are estimated by annealed importance sampling.
         image_size: Height and width in pixels that every image is brought to.
         channels: 1 for grey images, 3 for RGB.
         visible_type: "bernoulli" for pixels in [0, 1]; "gaussian" for standardised pixels.
         hidden_units: Units per layer, bottom up.
         pretraining: How each layer is trained as an RBM.
+        up_down: How the net is fitted when its objective is "joint".
+        partition: How log-probabilities are estimated when the objective is "density".
     """
 
     family: Literal["dbn"] = "dbn"
+    objective: Literal["classification", "joint", "reconstruction", "density"] = "classification"
     image_size: tuple[int, int] = (28, 28)
     channels: Literal[1, 3] = 1
     visible_type: Literal["bernoulli", "gaussian"] = "bernoulli"
     hidden_units: tuple[int, ...] = (500, 500, 2000)
     pretraining: RBMConfig = field(default_factory=RBMConfig)
+    up_down: UpDownConfig = field(default_factory=UpDownConfig)
+    partition: PartitionConfig = field(default_factory=PartitionConfig)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Supervised training of a classifier by back-propagation.
+    """Training of a classifier or an autoencoder by back-propagation.
 
     Args:
         epochs: Passes over the training images.
@@ -69,6 +134,9 @@ class TrainingConfig:
         learning_rate: Initial learning rate of SGD.
         momentum: Momentum of SGD.
         weight_cost: L2 penalty on kernels, inside the gradient; never on biases.
+        input_dropout: Share of the visible units that are left out at random, per image and update.
+        hidden_dropout: The same of the units of every hidden layer.
+        max_norm: Longest length of the incoming weights of a hidden unit, rescaled after every update; none for no limit.
         schedule: "cosine" lets the learning rate fall to 0 over all epochs; "constant" keeps it.
         top_layer_epochs: Epochs at the start that update the output layer only.
         patience: Stop after this many epochs without a better validation error; 0 trains all epochs. The weights
@@ -81,6 +149,9 @@ class TrainingConfig:
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_cost: float = 0.0
+    input_dropout: float = 0.0
+    hidden_dropout: float = 0.0
+    max_norm: float | None = None
     schedule: Literal["cosine", "constant"] = "cosine"
     top_layer_epochs: int = 0
     patience: int = 0

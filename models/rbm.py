@@ -3,112 +3,179 @@
 import keras
 from keras import ops
 
-from models.sgd import MomentumSGD
-from models.units import UNITS
+from models.chains import data_chains, tempered_chains
+from models.closed_form import ClosedFormModel, check_choice, check_count
+from models.units import LEAST_LOG_VARIANCE, BernoulliUnits, GaussianUnits, LabelledUnits, NoisyRectifiedUnits
 
 UNITS_AT_ONCE = 16  # visible units that the pseudo-log-likelihood switches together: 3 MB per 100 images, 500 hidden
+CENTERING_RATE = 0.01  # of the moving averages of the offsets; Melchior et al. 2016 recommend it
+SPARSITY_DECAY = 0.9  # of the moving average of the hidden activities; the practical guide says 0.9 to 0.99
+_HIDDEN = {"bernoulli": BernoulliUnits, "gaussian": GaussianUnits, "nrelu": NoisyRectifiedUnits}
 
 
 @keras.saving.register_keras_serializable("vision_tfx")
-class RBM(keras.Model):
+class RBM(ClosedFormModel):
     """Restricted Boltzmann machine, trained by contrastive divergence through `compile` and `fit`.
 
-    Visible units v and binary hidden units h with energy, in nats,
+    Visible units v and hidden units h with energy, in nats,
 
-        E(v, h) = -a.v - b.h - v W h                     (visible_type "bernoulli")
-        E(v, h) = |v - a|^2 / 2 - b.h - v W h            (visible_type "gaussian": variance 1, standardise the data)
+        E(v, h) = -a.v - b.h - v W h                                  (both binary)
+        E(v, h) = sum_i (v_i - a_i)^2 / (2 q_i) - b.h - (v / q) W h   (Gaussian visible units of variance q)
 
-    where W is `kernel` (num_visible, hidden_units), a `visible_bias` and b `hidden_bias`.
+    where W is `kernel` (num_visible, hidden_units), a `visible_bias` and b `hidden_bias`. With "gaussian" data should be
+    standardised: q is 1 unless `learn_variance`. The other published coupling of Gaussian units and the energy of
+    rectified ones are in `models.units`.
 
     **What is sampled and what is a probability** in an update by CD-k, from data v0 (as in `rbm.m` of Science 2006):
 
     | statistic | taken as |
     |---|---|
     | v0 | the data; values between 0 and 1 stand for probabilities |
-    | h0 in the positive statistics v0 h0 | probabilities |
+    | h0 in the positive statistics v0 h0 | probabilities (means) |
     | h0 that drives the reconstruction | sampled |
     | v1, h1, ... between (k > 1) | sampled |
-    | vk in the negative statistics | probabilities (Gaussian: means); sampled with `sample_reconstruction` |
-    | hk in the negative statistics vk hk | probabilities |
+    | vk in the negative statistics | probabilities (means); sampled with `sample_reconstruction` |
+    | hk in the negative statistics vk hk | probabilities (means) |
+    | labels in vk | as vk: softmax probabilities, or one label sampled |
 
     With `persistent` (PCD) the chains do not start at the data but where the last update left them; their visible
-    states are always sampled, since a chain of means does not have the model's distribution.
+    states are always sampled, since a chain of means does not have the model's distribution. With `temperatures` above 1
+    they are replicas at as many temperatures that exchange states, and the one at temperature 1 gives the statistics.
 
-    **Training.** The loss is mean F(v0) - mean F(stop_gradient(vk)), F the free energy: its gradient is exactly the CD
-    update, on every backend. On TensorFlow, when the batches that `fit` receives are larger than `minibatch_size`, all
-    updates of a batch run in one loop in the graph, on the closed form of the same gradient: feed some 5,000 rows at a
-    time, which is about twice as fast as 50 calls. The last minibatch of a batch may be smaller; no row is left out.
-    The logs hold `reconstruction_error`: squared error per image, summed over its units, of v0 against vk (for PCD:
-    against the mean reconstruction).
+    **Training.** Without centering and sparsity, the update is exactly the gradient of mean F(v0) - mean F(vk), F the
+    free energy and vk held constant; that difference is logged as `loss` where there is one. The logs hold
+    `reconstruction_error`: squared error per image, summed over its units, of v0 against its reconstruction.
 
     Args:
         hidden_units: Number of hidden units, at least 1.
         visible_type: "bernoulli" (data in [0, 1]) or "gaussian" (standardised data).
-        hidden_type: "bernoulli".
+        hidden_type: "bernoulli", "gaussian" (variance 1, the linear code units of Science 2006) or "nrelu" (noisy
+            rectified). Gaussian on both sides is refused: nothing bounds its energy.
+        label_units: The last so many visible units are one softmax group, the label as one-hot; 0 for none.
         gibbs_steps: k of CD-k, at least 1.
         persistent: Whether chains live on between updates.
         num_chains: Number of persistent chains.
+        temperatures: Number of temperatures of persistent chains, beta from 0 to 1; 1 for plain PCD.
         sample_reconstruction: Whether vk is sampled in the negative statistics of CD. With probabilities there is
             less noise; with samples the gradient becomes exact as k grows.
+        centering: None; "data": statistics are taken about the data's means; "enhanced": about the average of the
+            data's and the model's means. The model stays the same, its updates no longer depend on whether a unit or its
+            complement is called 1. Binary units only.
+        sparsity_target: Mean activity that hidden units are drawn to, in (0, 1); none for no such pull.
+        sparsity_cost: Strength of that pull, on biases and weights.
+        coupling: "variance" or "deviation", of Gaussian visible units: see `models.units.GaussianUnits`.
+        learn_variance: Whether Gaussian visible units learn `log_variance` (num_visible,); it starts at 0.
         weight_stddev: Standard deviation of the initial kernel; biases start at 0 (see `set_visible_bias`).
         minibatch_size: Rows per update when `fit` gets larger batches; none means one update per batch.
         seed: Integer that decides the initial kernel and all sampling; none means a random one.
         **kwargs: `name` and `dtype` of the model.
 
     Raises:
-        ValueError: An unknown type of unit or a number out of its range.
+        ValueError: An unknown type of unit, a number out of its range, or a combination that does not exist.
 
     Source: Hinton, Neural Computation 14 (2002); Hinton & Salakhutdinov, Science 313 (2006), `rbm.m`; Hinton, A
-    Practical Guide to Training Restricted Boltzmann Machines (2010); Tieleman, ICML 2008 (persistent chains).
+    Practical Guide to Training Restricted Boltzmann Machines (2010); Tieleman, ICML 2008 (persistent chains); Nair &
+    Hinton, ICML 2010 (rectified units); Melchior, Fischer & Wiskott, JMLR 17 (2016) (centering).
     """
+
+    error_name = "reconstruction_error"
 
     def __init__(
         self,
         hidden_units,
         visible_type="bernoulli",
         hidden_type="bernoulli",
+        label_units=0,
         gibbs_steps=1,
         persistent=False,
         num_chains=100,
+        temperatures=1,
         sample_reconstruction=False,
+        centering=None,
+        sparsity_target=None,
+        sparsity_cost=0.0,
+        coupling="variance",
+        learn_variance=False,
         weight_stddev=0.1,
         minibatch_size=None,
         seed=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        _check_choice("visible_type", visible_type, tuple(UNITS))
-        _check_choice("hidden_type", hidden_type, ("bernoulli",))
-        for key, value in (("hidden_units", hidden_units), ("gibbs_steps", gibbs_steps), ("num_chains", num_chains)):
-            _check_count(key, value)
-        if minibatch_size is not None:
-            _check_count("minibatch_size", minibatch_size)
+        super().__init__(minibatch_size=minibatch_size, seed=seed, **kwargs)
         self.hidden_units = hidden_units
         self.visible_type = visible_type
         self.hidden_type = hidden_type
+        self.label_units = label_units
         self.gibbs_steps = gibbs_steps
         self.persistent = persistent
         self.num_chains = num_chains
+        self.temperatures = temperatures
         self.sample_reconstruction = sample_reconstruction
+        self.centering = centering
+        self.sparsity_target = sparsity_target
+        self.sparsity_cost = sparsity_cost
+        self.coupling = coupling
+        self.learn_variance = learn_variance
         self.weight_stddev = weight_stddev
-        self.minibatch_size = minibatch_size
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self.reconstruction_error = keras.metrics.Mean(name="reconstruction_error")
-        self._visible = UNITS[visible_type]
-        self._hidden = UNITS[hidden_type]
+        self._check()
+        self.log_variance = None
+        self._visible = None  # made with the weights
+        self._hidden = _HIDDEN[hidden_type]() if hidden_type == "gaussian" else _HIDDEN[hidden_type]
+
+    def _check(self):
+        check_choice("visible_type", self.visible_type, ("bernoulli", "gaussian"))
+        check_choice("hidden_type", self.hidden_type, tuple(_HIDDEN))
+        check_choice("coupling", self.coupling, ("variance", "deviation"))
+        check_choice("centering", self.centering, (None, "data", "enhanced"))
+        for key in ("hidden_units", "gibbs_steps", "num_chains", "temperatures"):
+            check_count(key, getattr(self, key))
+        check_count("label_units", self.label_units, least=0)
+        binary = self.visible_type == self.hidden_type == "bernoulli"
+        for refused, sentence in (
+            (self.visible_type == "gaussian" == self.hidden_type, "Gaussian units on both sides have no bounded energy"),
+            (self.centering and not binary, "`centering` is defined here for binary units on both sides"),
+            (self.temperatures > 1 and not binary, "`temperatures` above 1 need binary units on both sides"),
+            (self.temperatures > 1 and not self.persistent, "`temperatures` above 1 need persistent=True"),
+            (self.learn_variance and self.visible_type != "gaussian", "`learn_variance` needs Gaussian visible units"),
+            (self.label_units and self.visible_type == "gaussian", "`label_units` need binary visible units beside them"),
+            (self.label_units == 1, "`label_units` must be at least 2, or 0 for none"),
+            (self.sparsity_target is not None and not 0 < self.sparsity_target < 1, "`sparsity_target` is not in (0, 1)"),
+        ):
+            if refused:
+                raise ValueError(f"{sentence}. Received: {self.get_config()}")
 
     def build(self, input_shape):
-        """Makes the weights for data of shape (batch, num_visible)."""
+        """Makes the weights for data of shape (batch, num_visible), labels included."""
         num_visible = input_shape[-1]
         initializer = keras.initializers.RandomNormal(stddev=self.weight_stddev, seed=self.seed)
         self.kernel = self.add_weight((num_visible, self.hidden_units), initializer, name="kernel")
         self.visible_bias = self.add_weight((num_visible,), "zeros", name="visible_bias")
         self.hidden_bias = self.add_weight((self.hidden_units,), "zeros", name="hidden_bias")
+        if self.learn_variance:
+            self.log_variance = self.add_weight(
+                (num_visible,), "zeros", name="log_variance", constraint=_at_least_least_variance
+            )
+        self._visible = self._visible_units()
+        if self.centering:
+            half = keras.initializers.Constant(0.5)
+            self.visible_offset = self.add_weight((num_visible,), half, trainable=False, name="visible_offset")
+            self.hidden_offset = self.add_weight((self.hidden_units,), half, trainable=False, name="hidden_offset")
+        if self.sparsity_target is not None:
+            start = keras.initializers.Constant(self.sparsity_target)
+            self.activity = self.add_weight((self.hidden_units,), start, trainable=False, name="activity")
         if self.persistent:
-            start = keras.initializers.RandomUniform(0.0, 1.0, seed=self.seed)
-            self.chains = self.add_weight((self.num_chains, num_visible), start, trainable=False, name="chains")
+            self._build_chains(num_visible)
         self.built = True
+
+    def _visible_units(self):
+        units = GaussianUnits(self.log_variance, self.coupling) if self.visible_type == "gaussian" else BernoulliUnits
+        return LabelledUnits(units, self.label_units) if self.label_units else units
+
+    def _build_chains(self, num_visible):
+        start = keras.initializers.RandomUniform(0.0, 1.0, seed=self.seed)
+        shape = (self.num_chains, num_visible)
+        shape = shape if self.temperatures == 1 else (self.temperatures, *shape)
+        self.chains = self.add_weight(shape, start, trainable=False, name="chains")
 
     # Energies and conditionals -----------------------------------------------------------------------------------
 
@@ -123,7 +190,7 @@ class RBM(keras.Model):
             Shape (batch,).
         """
         visible, hidden = self._tensor(visible), self._tensor(hidden)
-        coupling = ops.sum(ops.matmul(visible, self.kernel) * hidden, axis=-1)
+        coupling = ops.sum(self._to_hidden(visible) * hidden, axis=-1)
         own = self._visible.self_energy(visible, self.visible_bias) + self._hidden.self_energy(hidden, self.hidden_bias)
         return own - coupling
 
@@ -131,36 +198,79 @@ class RBM(keras.Model):
         """F(v) = -log sum_h exp(-E(v, h)), in nats: shape (batch, num_visible) -> (batch,)."""
         visible = self._tensor(visible)
         own = self._visible.self_energy(visible, self.visible_bias)
-        return own - self._hidden.log_sum(self._hidden_input(visible), self.hidden_bias)
+        return own - self._hidden.log_sum(self._to_hidden(visible), self.hidden_bias)
 
-    def hidden_probabilities(self, visible):
-        """p(h = 1 | v): shape (batch, num_visible) -> (batch, hidden_units)."""
-        return self._hidden.mean(self._hidden_input(self._tensor(visible)))
+    def hidden_free_energy(self, hidden):
+        """-log sum_v exp(-E(v, h)), in nats: shape (batch, hidden_units) -> (batch,)."""
+        hidden = self._tensor(hidden)
+        own = self._hidden.self_energy(hidden, self.hidden_bias)
+        return own - self._visible.log_sum(self._to_visible(hidden), self.visible_bias)
 
-    def visible_probabilities(self, hidden):
-        """p(v = 1 | h), or the mean of Gaussian units: shape (batch, hidden_units) -> (batch, num_visible)."""
-        inputs = ops.matmul(self._tensor(hidden), ops.transpose(self.kernel))
-        return self._visible.mean(inputs + self.visible_bias)
+    def free_energy_by_label(self, features):
+        """F(v, y) for every label y, in nats: shape (batch, num_visible - label_units) -> (batch, label_units).
+
+        p(y | v) is the softmax of its negative, exactly. Needs `label_units`.
+        """
+        features = self._tensor(features)
+        label_kernel, label_bias = self.kernel[-self.label_units :], self.visible_bias[-self.label_units :]
+        inputs = ops.matmul(features, self.kernel[: -self.label_units])
+        own = -ops.matmul(features, self.visible_bias[: -self.label_units])
+        by_label = [self._hidden.log_sum(inputs + label_kernel[y], self.hidden_bias) for y in range(self.label_units)]
+        return ops.expand_dims(own, 1) - label_bias - ops.stack(by_label, axis=1)
+
+    def hidden_probabilities(self, visible, beta=1):
+        """p(h = 1 | v), or the mean of other units.
+
+        Args:
+            visible: Shape (batch, num_visible).
+            beta: Inverse temperature that multiplies the energy of binary units, a number or shape (batch, 1).
+
+        Returns:
+            Shape (batch, hidden_units).
+        """
+        return self._hidden.mean(_scaled(self._to_hidden(self._tensor(visible)), beta), _scaled(self.hidden_bias, beta))
+
+    def visible_probabilities(self, hidden, beta=1):
+        """p(v = 1 | h), or the mean of Gaussian units.
+
+        Args:
+            hidden: Shape (batch, hidden_units).
+            beta: As in `hidden_probabilities`.
+
+        Returns:
+            Shape (batch, num_visible).
+        """
+        return self._visible.mean(_scaled(self._to_visible(self._tensor(hidden)), beta), _scaled(self.visible_bias, beta))
 
     def sample_hidden(self, visible):
         """States drawn from p(h | v): shape (batch, num_visible) -> (batch, hidden_units)."""
-        return self._hidden.sample(self.hidden_probabilities(visible), self.seed_generator)
+        return self.draw_hidden(self.hidden_probabilities(visible))
 
     def sample_visible(self, hidden):
         """States drawn from p(v | h): shape (batch, hidden_units) -> (batch, num_visible)."""
-        return self._visible.sample(self.visible_probabilities(hidden), self.seed_generator)
+        return self.draw_visible(self.visible_probabilities(hidden))
+
+    def draw_hidden(self, probabilities):
+        """Hidden states drawn with the given probabilities (means), same shape."""
+        return self._hidden.sample(probabilities, self.seed_generator)
+
+    def draw_visible(self, probabilities):
+        """Visible states drawn with the given probabilities (means), same shape."""
+        return self._visible.sample(probabilities, self.seed_generator)
 
     def gibbs_chain(self, visible, steps):
         """Visible states after `steps` full steps of Gibbs sampling (h given v, then v given h, both sampled).
 
         Args:
             visible: Where the chains start, shape (batch, num_visible).
-            steps: Number of steps, at least 0.
+            steps: Number of steps, at least 0. From 10 steps on they run in one loop, in the graph where there is one.
 
         Returns:
             Shape (batch, num_visible).
         """
         visible = self._tensor(visible)
+        if steps >= 10:
+            return ops.fori_loop(0, steps, lambda _, states: self.sample_visible(self.sample_hidden(states)), visible)
         for _ in range(steps):
             visible = self.sample_visible(self.sample_hidden(visible))
         return visible
@@ -177,7 +287,8 @@ class RBM(keras.Model):
         """Sum over units of log p(v_i | all other visible units), in nats: shape (batch, num_visible) -> (batch,).
 
         Exact, with every unit switched once: it costs num_visible free energies per image. For a value between 0
-        and 1 it is the expected log-probability of a bit that is 1 with that probability.
+        and 1 it is the expected log-probability of a bit that is 1 with that probability. A group of label units
+        counts as one unit.
 
         Raises:
             ValueError: For Gaussian visible units, whose one-unit conditionals are mixtures.
@@ -190,23 +301,31 @@ class RBM(keras.Model):
                 f'Received: visible_type="{self.visible_type}"'
             )
         visible = self._tensor(visible)
-        inputs = self._hidden_input(visible)
+        inputs = self._to_hidden(visible)
+        binary = visible.shape[1] - self.label_units
         log_odds = [
-            self._log_odds(visible, inputs, slice(start, start + UNITS_AT_ONCE))
-            for start in range(0, visible.shape[1], UNITS_AT_ONCE)
+            self._log_odds(visible, inputs, slice(start, min(start + UNITS_AT_ONCE, binary)))
+            for start in range(0, binary, UNITS_AT_ONCE)
         ]
         log_odds = ops.concatenate(log_odds, axis=1)
-        missed = visible * ops.softplus(-log_odds) + (1 - visible) * ops.softplus(log_odds)
-        return -ops.sum(missed, axis=1)
+        states, labels = visible[:, :binary], visible[:, binary:]
+        missed = ops.sum(states * ops.softplus(-log_odds) + (1 - states) * ops.softplus(log_odds), axis=1)
+        if not self.label_units:
+            return -missed
+        return ops.sum(labels * ops.log_softmax(-self.free_energy_by_label(states)), axis=1) - missed
 
     def _log_odds(self, visible, inputs, units):
         """Log p(v_i = 1 | rest) / p(v_i = 0 | rest) for a slice of units: (batch, units of the slice)."""
         kernel = self.kernel[units]
         off = ops.expand_dims(inputs, 1) - ops.expand_dims(visible[:, units], 2) * kernel
-        return self.visible_bias[units] + ops.sum(ops.softplus(off + kernel) - ops.softplus(off), axis=2)
+        on = self._hidden_log_sums(off + kernel) - self._hidden_log_sums(off)
+        return self.visible_bias[units] + on
+
+    def _hidden_log_sums(self, inputs):
+        return self._hidden.log_sum(inputs, self.hidden_bias)
 
     def set_visible_bias(self, mean, margin=0.001):
-        """Sets the visible biases so that, without hidden units, the model has the data's mean.
+        """Sets the visible biases so that, without hidden units, the model has the data's mean; offsets too.
 
         Args:
             mean: Mean of each visible unit over the training data, shape (num_visible,).
@@ -217,134 +336,119 @@ class RBM(keras.Model):
         """
         if not self.built:
             self.build((None, len(mean)))
-        self.visible_bias.assign(self._visible.biases_for_mean(self._tensor(mean), margin))
+        mean = self._tensor(mean)
+        self.visible_bias.assign(self._visible.biases_for_mean(mean, margin))
+        if self.centering:
+            self.visible_offset.assign(mean)
 
-    def _tensor(self, states):
-        states = ops.convert_to_tensor(states, dtype=self.compute_dtype)
-        if not self.built:
-            self.build(states.shape)
-        return states
+    def uniform(self, shape):
+        """Random numbers between 0 and 1 from the machine's own stream."""
+        return keras.random.uniform(shape, dtype=self.compute_dtype, seed=self.seed_generator)
 
-    def _hidden_input(self, visible):
-        return ops.matmul(visible, self.kernel) + self.hidden_bias
+    def _to_hidden(self, visible):
+        return ops.matmul(self._visible.coupled(visible), self.kernel)
+
+    def _to_visible(self, hidden):
+        return ops.matmul(hidden, ops.transpose(self.kernel))
 
     # Training ----------------------------------------------------------------------------------------------------
 
-    def compile(self, optimizer=None, jit_compile=None, **kwargs):
-        """As `keras.Model.compile`; there is no `loss` to pass.
+    def gradients(self, visible, training=True):
+        """Minus the CD or PCD statistics of one minibatch (batch, num_visible), and its squared reconstruction errors."""
+        hidden = self.hidden_probabilities(visible)
+        reconstruction, negative = self.negative_phase(visible, hidden, training)
+        gradients = self.statistics_gap(visible, hidden, negative, self.hidden_probabilities(negative))
+        if self.sparsity_target is not None:
+            gradients = self._with_sparsity(gradients, visible, hidden, training)
+        if self.centering:
+            gradients = self._centered(gradients, visible, hidden, negative, training)
+        return gradients, ops.sum(ops.square(visible - reconstruction), axis=-1)
+
+    def negative_phase(self, visible, hidden, training=True):
+        """The mean reconstruction of `visible` (batch, num_visible) and the visible states of the negative statistics.
 
         Args:
-            optimizer: Any Keras optimizer; by default `MomentumSGD(0.1)`.
-            jit_compile: Whether XLA compiles the step. By default it does not on TensorFlow without a GPU, where XLA
-                is five times slower (12 s against 2.5 s an epoch of MNIST, 784 x 500), else Keras decides.
-            **kwargs: What `keras.Model.compile` takes besides.
+            visible: Data.
+            hidden: Their hidden probabilities, shape (batch, hidden_units).
+            training: Whether persistent chains move on.
         """
-        if jit_compile is None:
-            plain_cpu = keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
-            jit_compile = False if plain_cpu else "auto"
-        super().compile(optimizer=optimizer or MomentumSGD(0.1), jit_compile=jit_compile, **kwargs)
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Mean F(v0) - mean F(vk) in nats, vk held constant: a scalar whose gradient is the CD (or PCD) update."""
-        data = self._tensor(x)
-        probabilities = self.hidden_probabilities(data) if y_pred is None else y_pred
-        reconstruction, negative = self._negative_phase(data, probabilities, keep=training)
-        self.reconstruction_error.update_state(ops.sum(ops.square(data - reconstruction), axis=-1))
-        return ops.mean(self.free_energy(data)) - ops.mean(self.free_energy(ops.stop_gradient(negative)))
-
-    def train_step(self, *args):
-        """One update, or on TensorFlow all updates of a batch that is larger than `minibatch_size`."""
-        if self.minibatch_size is None or keras.backend.backend() != "tensorflow":
-            return super().train_step(*args)
-        visible, _, _ = keras.utils.unpack_x_y_sample_weight(args[0])
-        if visible.shape[0] is not None and visible.shape[0] <= self.minibatch_size:
-            return super().train_step(*args)
-        visible = self._tensor(visible)
-        rows = ops.shape(visible)[0]
-        updates = (rows + self.minibatch_size - 1) // self.minibatch_size
-
-        def update(i, squared_error):
-            index = i * self.minibatch_size + ops.arange(self.minibatch_size)
-            share = ops.cast(index < rows, self.compute_dtype)  # rows beyond the end weigh nothing
-            minibatch = ops.take(visible, ops.minimum(index, rows - 1), axis=0)
-            return squared_error + self._contrastive_update(minibatch, ops.expand_dims(share, 1))
-
-        squared_error = ops.fori_loop(0, updates, update, ops.zeros((), self.compute_dtype))
-        self.reconstruction_error.update_state(squared_error / ops.cast(rows, self.compute_dtype), rows)
-        return {self.reconstruction_error.name: self.reconstruction_error.result()}
-
-    def _contrastive_update(self, visible, share):
-        """One update by the closed form of the CD gradient; `share` (rows, 1) is 1, or 0 for rows that do not count.
-
-        Returns the squared error summed over rows and units.
-        """
-        probabilities = self.hidden_probabilities(visible)
-        reconstruction, negative = self._negative_phase(visible, probabilities)
-        positive_share = share / ops.sum(share)
-        negative_share = 1.0 / self.num_chains if self.persistent else positive_share
-        positive = probabilities * positive_share
-        negative_hidden = self.hidden_probabilities(negative) * negative_share
-        gradients = [
-            ops.matmul(ops.transpose(negative), negative_hidden) - ops.matmul(ops.transpose(visible), positive),
-            ops.sum(negative * negative_share, axis=0) - ops.sum(visible * positive_share, axis=0),
-            ops.sum(negative_hidden, axis=0) - ops.sum(positive, axis=0),
-        ]
-        self.optimizer.apply(gradients, [self.kernel, self.visible_bias, self.hidden_bias])
-        return ops.sum(ops.square(visible - reconstruction) * share)
-
-    def _negative_phase(self, data, probabilities, keep=True):
-        """The mean reconstruction of `data` and the visible states of the negative statistics.
-
-        `keep` is whether persistent chains move on.
-        """
-        hidden = self._hidden.sample(probabilities, self.seed_generator)
+        if not self.persistent:
+            return data_chains(self, hidden, self.gibbs_steps, self.sample_reconstruction)
         reconstruction = self.visible_probabilities(hidden)
-        if self.persistent:
-            negative = self.gibbs_chain(self.chains, self.gibbs_steps)
-            if keep:
-                self.chains.assign(negative)
-            return reconstruction, negative
-        negative = reconstruction
-        for _ in range(self.gibbs_steps - 1):
-            states = self._visible.sample(negative, self.seed_generator)
-            negative = self.visible_probabilities(self.sample_hidden(states))
-        if self.sample_reconstruction:
-            negative = self._visible.sample(negative, self.seed_generator)
+        if self.temperatures == 1:
+            chains = negative = self.gibbs_chain(self.chains, self.gibbs_steps)
+        else:
+            chains = tempered_chains(self, self.chains, self.gibbs_steps)
+            negative = chains[-1]
+        if training:
+            self.chains.assign(chains)
         return reconstruction, negative
 
-    def save_own_variables(self, store):
-        """Stores the weights and the state of the random numbers, which Keras leaves out: resuming must not repeat."""
-        super().save_own_variables(store)
-        store["random_state"] = self.seed_generator.state.numpy()
+    def statistics_gap(self, visible, hidden, negative, negative_hidden):
+        """Negative minus positive statistics: the gradient for kernel, visible and hidden bias, and log variance."""
+        count, negative_count = (ops.cast(ops.shape(states)[0], hidden.dtype) for states in (visible, negative))
+        weighted = [hidden * (-1 / count), negative_hidden * (1 / negative_count)]
+        states = ops.concatenate([visible, negative])  # one product of both: a tenth faster than two and a difference
+        of_bias = self._visible.bias_statistic
+        gap = [
+            ops.matmul(ops.transpose(self._visible.coupled(states)), ops.concatenate(weighted)),
+            ops.mean(of_bias(negative), axis=0) - ops.mean(of_bias(visible), axis=0),
+            ops.sum(weighted[0], axis=0) + ops.sum(weighted[1], axis=0),
+        ]
+        return [*gap, self._variance_gap(visible, hidden, negative, negative_hidden)] if self.learn_variance else gap
 
-    def load_own_variables(self, store):
-        """Restores what `save_own_variables` stored."""
-        self.seed_generator.state.assign(store["random_state"])
-        super().load_own_variables({key: store[key] for key in store.keys() if key != "random_state"})  # noqa: SIM118
+    def _variance_gap(self, visible, hidden, negative, negative_hidden):
+        means = [
+            ops.mean(self._visible.variance_statistic(states, self._to_visible(h), self.visible_bias), axis=0)
+            for states, h in ((negative, negative_hidden), (visible, hidden))
+        ]
+        return means[0] - means[1]
 
-    def get_compile_config(self):
-        """Returns what `compile_from_config` needs: the optimizer."""
-        return {"optimizer": keras.optimizers.serialize(self.optimizer)} if self.compiled else None
+    def _with_sparsity(self, gradients, visible, hidden, training):
+        """Adds cost x (activity - target) to the gradients of hidden biases and, times the mean input, of weights."""
+        activity = SPARSITY_DECAY * self.activity + (1 - SPARSITY_DECAY) * ops.mean(hidden, axis=0)
+        if training:
+            self.activity.assign(activity)
+        excess = self.sparsity_cost * (activity - self.sparsity_target)
+        mean_input = ops.expand_dims(ops.mean(self._visible.coupled(visible), axis=0), 1)
+        kernel, visible_bias, hidden_bias, *rest = gradients
+        return [kernel + mean_input * excess, visible_bias, hidden_bias + excess, *rest]
 
-    def compile_from_config(self, config):
-        """Compiles a loaded machine as it was compiled when it was saved."""
-        self.compile(keras.optimizers.deserialize(config["optimizer"]))
-        self.optimizer.build(self.trainable_variables)
+    def _centered(self, gradients, visible, hidden, negative, training):
+        """The gradients about the offsets m and l, carried over to the weights of the machine as it stands.
+
+        With dW = <(v - m)(h - l)'> that is da = <v> - dW l and db = <h> - dW' m, each data minus model.
+        """
+        kernel, visible_bias, hidden_bias = gradients
+        m, l = ops.convert_to_tensor(self.visible_offset), ops.convert_to_tensor(self.hidden_offset)
+        kernel = kernel - ops.expand_dims(m, 1) * hidden_bias - ops.expand_dims(visible_bias, 1) * l
+        centered = [kernel, visible_bias - ops.matmul(kernel, l), hidden_bias - ops.matmul(m, kernel)]
+        if training:
+            half = 0.5 if self.centering == "enhanced" else 0.0  # of the model's mean; gradients are model minus data
+            for offset, states, gap in (
+                (self.visible_offset, visible, visible_bias),
+                (self.hidden_offset, hidden, hidden_bias),
+            ):
+                offset.assign(offset + CENTERING_RATE * (ops.mean(states, axis=0) + half * gap - offset))
+        return centered
+
+    def loss_value(self, visible):
+        """Mean F(v) minus the mean F of its mean-field reconstruction, in nats: near 0 when training is far on."""
+        return ops.mean(self.free_energy(visible)) - ops.mean(self.free_energy(self.reconstruct(visible)))
 
     def get_config(self):
         """Returns the arguments of the constructor."""
         keys = (
-            "hidden_units visible_type hidden_type gibbs_steps persistent num_chains sample_reconstruction "
-            "weight_stddev minibatch_size seed"
+            "hidden_units visible_type hidden_type label_units gibbs_steps persistent num_chains temperatures "
+            "sample_reconstruction centering sparsity_target sparsity_cost coupling learn_variance weight_stddev "
+            "minibatch_size seed"
         )
         return super().get_config() | {key: getattr(self, key) for key in keys.split()}
 
 
-def _check_choice(key, value, choices):
-    if value not in choices:
-        raise ValueError(f"`{key}` must be one of {', '.join(choices)}. Received: {key}={value!r}")
+def _scaled(tensor, beta):
+    return tensor if isinstance(beta, int) and beta == 1 else tensor * ops.cast(beta, tensor.dtype)
 
 
-def _check_count(key, value):
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"`{key}` must be an integer of at least 1. Received: {key}={value!r}")
+def _at_least_least_variance(log_variance):
+    return ops.maximum(log_variance, LEAST_LOG_VARIANCE)

@@ -70,9 +70,10 @@ class MomentumSGD(keras.optimizers.Optimizer):
         velocity = self.velocities[self._get_variable_index(variable)]
         learning_rate = ops.cast(learning_rate, variable.dtype)
         momentum = ops.cast(self._current_momentum(), variable.dtype)
-        if self.weight_cost and len(variable.shape) > 1:
-            gradient = ops.add(gradient, ops.multiply(ops.cast(self.weight_cost, variable.dtype), variable))
         step = ops.subtract(ops.multiply(momentum, velocity), ops.multiply(learning_rate, gradient))
+        if self.weight_cost and len(variable.shape) > 1:
+            shrinkage = ops.multiply(learning_rate, ops.cast(self.weight_cost, variable.dtype))
+            step = ops.subtract(step, ops.multiply(shrinkage, variable))
         self.assign(velocity, step)
         self.assign_add(variable, step)
 

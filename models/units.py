@@ -1,13 +1,19 @@
-"""The kinds of units of a restricted Boltzmann machine: what a layer does, given the total input to each of its units.
+"""The kinds of units of a restricted Boltzmann machine: what a layer does, given the input to each of its units.
 
-A layer with states s, biases b and input x from the other layer enters the energy as `self_energy(s, b) - s . x`. All
-else follows: the conditional of s given the total input b + x, and the log-sum (or integral) over all states.
+A layer with states s, biases b and input x from the other layer enters the energy as `self_energy(s, b)` minus x times
+`coupled(s)`. All else follows: the conditional of s given x, and the log-sum (or integral) over all states.
 """
 
 import math
 
 import keras
 from keras import ops
+
+_HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
+# Taylor coefficients of the integral of x / (1 - exp(-x)), that is Bernoulli numbers over factorials, for w^3, w^5, ...
+# With w at most log 2 the first term left out is below 1e-16.
+_DEBYE = (1 / 36, -1 / 3600, 1 / 211680, -1 / 10886400, 1 / 526901760, -691 / 16999766784000, 1 / 1120863744000)
+LEAST_LOG_VARIANCE = math.log(1e-8)
 
 
 class BernoulliUnits:
@@ -19,9 +25,16 @@ class BernoulliUnits:
         return -ops.matmul(states, biases)
 
     @staticmethod
-    def mean(total_input):
-        """Probability that each unit is 1, same shape as `total_input`."""
-        return ops.sigmoid(total_input)
+    def coupled(states):
+        """What the other layer sees of `states`: themselves."""
+        return states
+
+    bias_statistic = coupled
+
+    @staticmethod
+    def mean(inputs, biases):
+        """Probability that each unit is 1, same shape as `inputs`."""
+        return ops.sigmoid(inputs + biases)
 
     @staticmethod
     def sample(mean, seed):
@@ -30,9 +43,9 @@ class BernoulliUnits:
         return ops.cast(draw < mean, mean.dtype)
 
     @staticmethod
-    def log_sum(total_input, biases):
+    def log_sum(inputs, biases):
         """Log of the sum over all states of exp(b s + x s), nats: (batch, units) -> (batch,)."""
-        return ops.sum(ops.softplus(total_input), axis=-1)
+        return ops.sum(ops.softplus(inputs + biases), axis=-1)
 
     @staticmethod
     def biases_for_mean(mean, margin):
@@ -42,32 +55,63 @@ class BernoulliUnits:
 
 
 class GaussianUnits:
-    """Real-valued units of variance 1: self energy (s - b)^2 / 2.
+    """Real-valued units of variance q: self energy (s - b)^2 / (2 q).
 
-    With unit variance the two published couplings, v W h / sigma (Hinton's practical guide, equation 17) and
-    v W h / sigma^2 (Cho et al. 2011), are the same. The data must be standardised to match.
+    There are two published couplings to the other layer, and weights learned with one mean nothing under the other:
+
+    | coupling | energy term | mean of s | source |
+    |---|---|---|---|
+    | "variance" | -(s / q) x | b + x | Cho, Ilin & Raiko 2011; Liao et al. 2022 |
+    | "deviation" | -(s / sqrt(q)) x | b + sqrt(q) x | Hinton's practical guide, equation 17; Krizhevsky 2009 |
+
+    With variance 1 they are the same. "variance" is the default, since the conditional mean does not move when a
+    learned variance changes, which makes the variance easier to learn.
+
+    Args:
+        log_variance: log q, a variable of shape (units,), or none for a variance of 1.
+        coupling: "variance" or "deviation".
     """
 
-    @staticmethod
-    def self_energy(states, biases):
+    def __init__(self, log_variance=None, coupling="variance"):
+        self.log_variance = log_variance
+        self.power = 1.0 if coupling == "variance" else 0.5  # the other layer sees s / q ** power
+
+    def _times_variance(self, states, power):
+        return states if self.log_variance is None else states * ops.exp(power * self.log_variance)
+
+    def self_energy(self, states, biases):
         """Energy in nats of `states` (batch, units) under `biases` (units,) alone: shape (batch,)."""
-        return 0.5 * ops.sum(ops.square(states - biases), axis=-1)
+        return 0.5 * ops.sum(self._times_variance(ops.square(states - biases), -1), axis=-1)
 
-    @staticmethod
-    def mean(total_input):
-        """Mean of each unit, same shape as `total_input`."""
-        return total_input
+    def coupled(self, states):
+        """What the other layer sees of `states`: divided by the variance or by the deviation."""
+        return self._times_variance(states, -self.power)
 
-    @staticmethod
-    def sample(mean, seed):
-        """The mean plus noise of variance 1."""
-        return mean + keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=seed)
+    def bias_statistic(self, states):
+        """The part of minus the energy's derivative by b that depends on the states: s / q."""
+        return self._times_variance(states, -1)
 
-    @staticmethod
-    def log_sum(total_input, biases):
-        """Log of the integral over all states of exp(-(s - b)^2 / 2 + x s), nats: (batch, units) -> (batch,)."""
-        constant = 0.5 * math.log(2 * math.pi)
-        return ops.sum(0.5 * (ops.square(total_input) - ops.square(biases)) + constant, axis=-1)
+    def variance_statistic(self, states, inputs, biases):
+        """Minus the energy's derivative by log q, for each unit: same shape as `states`."""
+        own = 0.5 * self._times_variance(ops.square(states - biases), -1)
+        return own - self.power * self.coupled(states) * inputs
+
+    def mean(self, inputs, biases):
+        """Mean of each unit, same shape as `inputs`."""
+        return biases + self._times_variance(inputs, 1 - self.power)
+
+    def sample(self, mean, seed):
+        """The mean plus noise of variance q."""
+        noise = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=seed)
+        return mean + self._times_variance(noise, 0.5)
+
+    def log_sum(self, inputs, biases):
+        """Log of the integral over all states of exp(-self energy + x times coupled), nats: (batch, units) -> (batch,)."""
+        quadratic = 0.5 * self._times_variance(ops.square(inputs), 1 - 2 * self.power)
+        terms = quadratic + inputs * self.coupled(ops.broadcast_to(biases, ops.shape(inputs))) + _HALF_LOG_2_PI
+        if self.log_variance is not None:
+            terms = terms + 0.5 * self.log_variance
+        return ops.sum(terms, axis=-1)
 
     @staticmethod
     def biases_for_mean(mean, margin):
@@ -75,4 +119,100 @@ class GaussianUnits:
         return mean
 
 
-UNITS = {"bernoulli": BernoulliUnits, "gaussian": GaussianUnits}
+class NoisyRectifiedUnits:
+    """Rectified linear units with noise: max(0, x + N(0, sigmoid(x))), the NReLU of Nair & Hinton 2010.
+
+    They stand for infinitely many binary copies of one unit with the same weights and biases lower by 0.5, 1.5, 2.5,
+    ...; the state is the number of copies that are on. The mean of that number is log(1 + exp(x)) to within 0.0106,
+    which is what `mean` returns; `log_sum` is its integral, so that gradients and free energies fit each other exactly, and
+    is within 0.042 nats a unit of the sum over all copies. `self_energy` is that of the copies, exactly.
+    """
+
+    @staticmethod
+    def self_energy(states, biases):
+        """Minus the log of the sum over all sets of `states` copies, nats: s^2 / 2 - b s + sum_{k<=s} log(1 - e^-k)."""
+        copies = ops.arange(1, 41, dtype=states.dtype)  # exp(-41) is below the resolution of float64
+        above = ops.log1p(-ops.exp(-(ops.expand_dims(states, -1) + copies)))
+        multiplicity = ops.sum(ops.log1p(-ops.exp(-copies)) - above, axis=-1)
+        return ops.sum(0.5 * ops.square(states) + multiplicity, axis=-1) - ops.matmul(states, biases)
+
+    @staticmethod
+    def coupled(states):
+        """What the other layer sees of `states`: themselves."""
+        return states
+
+    bias_statistic = coupled
+
+    @staticmethod
+    def mean(inputs, biases):
+        """Mean number of copies that are on, same shape as `inputs`."""
+        return ops.softplus(inputs + biases)
+
+    @staticmethod
+    def sample(mean, seed):
+        """The mean's input plus noise of variance sigmoid(input), rectified."""
+        variance = -ops.expm1(-mean)  # sigmoid(x), since mean is log(1 + exp(x))
+        inputs = mean + ops.log(ops.maximum(variance, keras.backend.epsilon() ** 2))
+        noise = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=seed)
+        return ops.relu(inputs + ops.sqrt(variance) * noise)
+
+    @staticmethod
+    def log_sum(inputs, biases):
+        """Integral of the mean, minus the dilogarithm of -exp(x), nats: (batch, units) -> (batch,)."""
+        total = inputs + biases
+        low = ops.softplus(-ops.abs(total))
+        series = 0.0
+        for coefficient in reversed(_DEBYE):
+            series = (series + coefficient) * ops.square(low)
+        tail = low * (1 + low / 4 + series)
+        above = 0.5 * ops.square(total) + math.pi**2 / 6 - tail
+        return ops.sum(ops.where(total > 0, above, tail), axis=-1)
+
+
+class LabelledUnits:
+    """Units of another kind, followed by one group of softmax units, of which exactly one is on: the label.
+
+    Args:
+        units: The kind of all units but the last `labels`.
+        labels: Number of softmax units.
+    """
+
+    def __init__(self, units, labels):
+        self._units = units
+        self._labels = labels
+
+    def _split(self, tensor):
+        return tensor[..., : -self._labels], tensor[..., -self._labels :]
+
+    def self_energy(self, states, biases):
+        """Energy in nats of `states` (batch, units) under `biases` (units,) alone: shape (batch,)."""
+        (states, labels), (biases, label_biases) = self._split(states), self._split(biases)
+        return self._units.self_energy(states, biases) - ops.matmul(labels, label_biases)
+
+    def coupled(self, states):
+        """What the other layer sees of `states`: themselves."""
+        return states
+
+    bias_statistic = coupled
+
+    def mean(self, inputs, biases):
+        """Means of the units, and probabilities of the labels, which sum to 1."""
+        (inputs, labels), (biases, label_biases) = self._split(inputs), self._split(biases)
+        return ops.concatenate([self._units.mean(inputs, biases), ops.softmax(labels + label_biases)], axis=-1)
+
+    def sample(self, mean, seed):
+        """States of the units, and one label drawn, as one-hot."""
+        mean, labels = self._split(mean)
+        drawn = keras.random.categorical(ops.log(labels), 1, seed=seed)[:, 0]
+        one_hot = ops.one_hot(drawn, self._labels, dtype=mean.dtype)
+        return ops.concatenate([self._units.sample(mean, seed), one_hot], axis=-1)
+
+    def log_sum(self, inputs, biases):
+        """Log of the sum over all states and labels, nats: (batch, units) -> (batch,)."""
+        (inputs, labels), (biases, label_biases) = self._split(inputs), self._split(biases)
+        return self._units.log_sum(inputs, biases) + ops.logsumexp(labels + label_biases, axis=-1)
+
+    def biases_for_mean(self, mean, margin):
+        """Biases that make unconnected units have this mean; the labels' means sum to 1."""
+        mean, labels = self._split(mean)
+        return ops.concatenate([self._units.biases_for_mean(mean, margin), ops.log(ops.maximum(labels, margin))])
