@@ -1,4 +1,4 @@
-"""Where the negative statistics of a restricted Boltzmann machine come from: chains from the data, or chains that live on."""
+"""Chains that give the negative statistics of a restricted Boltzmann machine: from the data, or tempered."""
 
 import numpy as np
 from keras import ops
@@ -64,7 +64,9 @@ def _exchanged(energies, draws):
         lower = np.arange(temperatures)
         partner = np.where((lower - parity) % 2 == 0, lower + 1, lower - 1)
         partner = np.where((partner < 0) | (partner >= temperatures), lower, partner)
-        first = np.minimum(lower, partner)  # both of a pair read one draw, even ones first, then odd: both go or both stay
+        first = np.minimum(
+            lower, partner
+        )  # both of a pair read one draw, even ones first, then odd: both go or both stay
         current = ops.take_along_axis(energies, source, axis=0)
         log_ratio = -step * (ops.take(current, first, axis=0) - ops.take(current, np.maximum(lower, partner), axis=0))
         go = ops.log(ops.take(draws, first, axis=0)) < log_ratio

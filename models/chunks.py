@@ -12,16 +12,18 @@ class ArrayChunks(keras.utils.PyDataset):
         images: Shape (images, ...).
         chunk: Images per chunk, at least 1.
         function: What turns images into what is trained on.
-        seed: Decides all orders.
+        seed: With the number of the epoch, decides its order; none means random orders.
+        first_epoch: Number of the epoch to begin with.
     """
 
-    def __init__(self, images, chunk, function, seed):
+    def __init__(self, images, chunk, function, seed, first_epoch=0):
         super().__init__()
         self._images = images
         self._chunk = chunk
         self._function = function
-        self._random = np.random.default_rng(seed)
-        self._order = self._random.permutation(len(images))
+        self._seed = seed
+        self._epoch = first_epoch - 1
+        self.on_epoch_end()
 
     def __len__(self):
         return -(-len(self._images) // self._chunk)
@@ -32,13 +34,15 @@ class ArrayChunks(keras.utils.PyDataset):
 
     def on_epoch_end(self):
         """Draws the next order."""
-        self._order = self._random.permutation(len(self._images))
+        self._epoch += 1
+        random = np.random.default_rng(None if self._seed is None else [self._seed, self._epoch])
+        self._order = random.permutation(len(self._images))
 
 
-def mapped(dataset, function, chunk, seed):
+def mapped(dataset, function, chunk, seed, first_epoch=0):
     """The same data with `function` applied to each batch of images, ready for `fit`; nothing is kept in memory."""
     if not hasattr(dataset, "map"):
-        return ArrayChunks(np.asarray(dataset), chunk, function, seed)
+        return ArrayChunks(np.asarray(dataset), chunk, function, seed, first_epoch)
     dataset = dataset.map(lambda *element: function(_images(element)))
     return dataset.prefetch(2) if hasattr(dataset, "prefetch") else dataset
 

@@ -10,9 +10,9 @@ class ClosedFormModel(keras.Model):
     """A Keras model that computes its own gradients; compile it without a loss and train it with `fit`.
 
     A subclass implements `gradients`. On TensorFlow, when the batches that `fit` receives are larger than
-    `minibatch_size`, all updates of a batch run in one loop in the graph: feed some 5,000 rows at a time, which is about
-    twice as fast as 50 calls. The last minibatch of a batch may be smaller; no row is left out. On other backends, one
-    batch is one update, by a loss whose gradient is exactly the one given.
+    `minibatch_size`, all updates of a batch run in one loop in the graph: feed some 5,000 rows at a time, which is
+    about twice as fast as 50 calls. The last minibatch of a batch may be smaller; no row is left out. On other
+    backends, one batch is one update, by a loss whose gradient is exactly the one given.
 
     Args:
         minibatch_size: Rows per update when `fit` gets larger batches; none means one update per batch.
@@ -111,7 +111,7 @@ class ClosedFormModel(keras.Model):
     def save_own_variables(self, store):
         """Stores the weights and the state of the random numbers, which Keras leaves out: resuming must not repeat."""
         super().save_own_variables(store)
-        store["random_state"] = ops.convert_to_numpy(self.seed_generator.state)
+        store["random_state"] = self.seed_generator.state.numpy()
 
     def load_own_variables(self, store):
         """Restores what `save_own_variables` stored."""

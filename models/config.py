@@ -136,7 +136,7 @@ class TrainingConfig:
         weight_cost: L2 penalty on kernels, inside the gradient; never on biases.
         input_dropout: Share of the visible units that are left out at random, per image and update.
         hidden_dropout: The same of the units of every hidden layer.
-        max_norm: Longest length of the incoming weights of a hidden unit, rescaled after every update; none for no limit.
+        max_norm: Longest length of a hidden unit's incoming weights, kept after every update; none for no limit.
         schedule: "cosine" lets the learning rate fall to 0 over all epochs; "constant" keeps it.
         top_layer_epochs: Epochs at the start that update the output layer only.
         patience: Stop after this many epochs without a better validation error; 0 trains all epochs. The weights

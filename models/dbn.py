@@ -1,4 +1,4 @@
-"""The deep belief net: restricted Boltzmann machines stacked greedily, then unrolled into a classifier."""
+"""The deep belief net: restricted Boltzmann machines stacked greedily, then unrolled into what is fine-tuned."""
 
 import json
 import zlib
@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from models.chunks import count_and_mean, first_rows, flatten, mapped
+from models.closed_form import check_choice
 from models.config import RBMConfig
 from models.monitors import FreeEnergyGap, PseudoLogLikelihood
 from models.rbm import RBM
@@ -17,6 +18,7 @@ from models.sgd import MomentumSGD
 CHUNK_ROWS = 5000  # rows per call of the training step when arrays are passed: fast from some 2,000 on
 GAP_IMAGES = 1000  # of each kind, for the free-energy gap
 LIKELIHOOD_IMAGES = 50  # for the pseudo-log-likelihood, which costs num_visible times as much
+_ACTIVATIONS = {"bernoulli": "sigmoid", "gaussian": "linear", "nrelu": "softplus"}  # the mean of each kind of unit
 
 
 class DBN:
@@ -25,8 +27,9 @@ class DBN:
     Args:
         hidden_units: Units per hidden layer, bottom up.
         num_visible: Length of the flattened image, height x width x channels; none means that the first data tell.
-        visible_type: "bernoulli" for pixels in [0, 1], "gaussian" for standardised pixels. All layers above the first
-            are Bernoulli.
+        visible_type: "bernoulli" for pixels in [0, 1], "gaussian" for standardised pixels. The visible units of all
+            machines above the first are Bernoulli.
+        code_type: Hidden units of the top machine: "bernoulli", or "gaussian" for the linear code of an autoencoder.
         pretraining: How every layer is trained.
         seed: Decides initial weights, sampling and, for arrays, the order of images; none means random.
 
@@ -34,7 +37,8 @@ class DBN:
         rbms: The machines, bottom up.
 
     Raises:
-        ValueError: No hidden layer, or an unknown type of unit.
+        ValueError: No hidden layer, an unknown type of unit, or rectified units below another layer: the visible units
+            above them would be rectified too, and nothing bounds the energy of such a machine.
 
     Source: Hinton & Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, Science 313 (2006).
     """
@@ -44,14 +48,22 @@ class DBN:
         hidden_units=(500, 500, 2000),
         num_visible=None,
         visible_type="bernoulli",
+        code_type="bernoulli",
         pretraining=None,
         seed=None,
     ):
         if not hidden_units:
             raise ValueError("A deep belief net needs at least one hidden layer. Received: hidden_units=()")
+        check_choice("code_type", code_type, ("bernoulli", "gaussian"))
         self.hidden_units = tuple(hidden_units)
         self.visible_type = visible_type
+        self.code_type = code_type
         self.pretraining = pretraining or RBMConfig()
+        if self.pretraining.hidden_type == "nrelu" and len(self.hidden_units) > 1:
+            raise ValueError(
+                f'Layers of rectified units cannot be stacked. Use hidden_type="bernoulli", or one layer. Received: '
+                f'hidden_type="nrelu", hidden_units={self.hidden_units}'
+            )
         self.seed = seed
         self.rbms = [self._make_rbm(i) for i in range(len(self.hidden_units))]
         if num_visible is not None:
@@ -77,6 +89,46 @@ class DBN:
             states = rbm.hidden_probabilities(states)
         return states
 
+    def decode(self, states, layers=None):
+        """Means of the visible units, layer by layer downwards, nothing sampled.
+
+        Args:
+            states: Hidden states or probabilities of the last machine passed, shape (batch, its hidden units).
+            layers: How many machines to pass, counted from the bottom; none means all.
+
+        Returns:
+            Shape (batch, num_visible).
+        """
+        for rbm in reversed(self.rbms[:layers]):
+            states = rbm.visible_probabilities(states)
+        return states
+
+    def generate(self, num_samples, gibbs_steps=1000, start=None):
+        """Images that the net makes up: Gibbs sampling in the top machine, then one pass down through means.
+
+        Args:
+            num_samples: Number of images, each from a chain of its own.
+            gibbs_steps: Steps of every chain, at least 0; the paper takes 1,000.
+            start: Images that the chains start from, (num_samples, num_visible); none means random states.
+
+        Returns:
+            Pixel probabilities (means), shape (num_samples, num_visible).
+
+        Raises:
+            ValueError: The net has no weights yet.
+
+        Source: Hinton, Osindero & Teh, Neural Computation 18 (2006), section 6.3. For images of a chosen class, see
+        `models.up_down.LabelDBN.generate`.
+        """
+        self._check_weights("generate")
+        top = self.rbms[-1]
+        if start is None:
+            states = top.draw_visible(0.5 * keras.ops.ones((num_samples, top.kernel.shape[0])))
+        else:
+            states = self.encode(start, len(self.rbms) - 1)
+        states = top.gibbs_chain(states, gibbs_steps)
+        return self.decode(top.reconstruct(states) if len(self.rbms) == 1 else states, len(self.rbms) - 1)
+
     # Training ----------------------------------------------------------------------------------------------------
 
     def pretrain_layerwise(
@@ -87,6 +139,7 @@ class DBN:
         mean=None,
         num_examples=None,
         first_layer=0,
+        initial_epoch=0,
         verbose=0,
     ):
         """Trains one machine after the other, bottom up, with the hyper-parameters in `pretraining`.
@@ -106,6 +159,9 @@ class DBN:
                 over the data to find it.
             num_examples: Number of training images, which tells how many updates an epoch has. None means one pass.
             first_layer: Index of the first machine to train; those below keep their weights.
+            initial_epoch: Epochs that this first machine has had already: to go on with an interrupted training, after
+                its callbacks have restored weights and optimizer in `on_train_begin`. Arrays then come in the
+                order that they would have had; a tf.data.Dataset has to see to that itself.
             verbose: As in `fit`.
 
         Returns:
@@ -122,15 +178,18 @@ class DBN:
         histories = []
         for i in range(first_layer, len(self.rbms)):
             if i == 0:
-                self.rbms[0].set_visible_bias(mean)
-            self.rbms[i].compile(_optimizer(config, self.rbms[i].visible_type, num_examples))
+                self.rbms[0].set_visible_bias(mean)  # a resumed training restores its own afterwards
+            self.rbms[i].compile(_optimizer(config, self.rbms[i], num_examples))
             layer_held_out = None if held_out is None else self._encode_array(held_out, i)
             monitors = [] if held_out is None else self._monitors(i, self._encode_array(probe, i), layer_held_out)
-            layer_data = mapped(dataset, lambda images, i=i: self.encode(images, i), chunk, self._seed(f"order {i}"))
+            first_epoch = initial_epoch if i == first_layer else 0
+            encode, order = (lambda images, i=i: self.encode(images, i)), self._seed(f"order {i}")
+            layer_data = mapped(dataset, encode, chunk, order, first_epoch)
             history = self.rbms[i].fit(
                 layer_data,
                 validation_data=None if held_out is None else (layer_held_out, None),
                 epochs=config.epochs,
+                initial_epoch=first_epoch,
                 callbacks=monitors + (callbacks_for_layer(i) if callbacks_for_layer else []),
                 shuffle=False,
                 verbose=verbose,
@@ -149,18 +208,27 @@ class DBN:
 
     # Construction ------------------------------------------------------------------------------------------------
 
-    def _make_rbm(self, layer):
+    def _make_rbm(self, layer, **kwargs):
         config = self.pretraining
+        top = layer == len(self.hidden_units) - 1
+        same = (
+            "gibbs_steps persistent temperatures sample_reconstruction centering sparsity_target sparsity_cost "
+            "weight_stddev"
+        )
+        binary = not (top and self.code_type == "gaussian") and (layer > 0 or self.visible_type == "bernoulli")
+        options = {key: getattr(config, key) for key in same.split()}
+        if not binary:  # what only binary machines have
+            options |= {"centering": None, "temperatures": 1}
         return RBM(
             self.hidden_units[layer],
             visible_type=self.visible_type if layer == 0 else "bernoulli",
-            gibbs_steps=config.gibbs_steps,
-            persistent=config.persistent,
+            hidden_type="gaussian" if top and self.code_type == "gaussian" else config.hidden_type,
+            learn_variance=config.learn_variance and layer == 0 and self.visible_type == "gaussian",
             num_chains=config.batch_size,
-            weight_stddev=config.weight_stddev,
             minibatch_size=config.batch_size,
             seed=self._seed(f"rbm {layer}"),
             name=f"rbm_{layer}",
+            **options | kwargs,
         )
 
     def _seed(self, use):
@@ -172,7 +240,9 @@ class DBN:
             if not rbm.built:
                 rbm.build((None, below))
 
-    def unroll(self, num_classes, image_shape=None, logits_stddev=0.1):
+    def unroll(
+        self, num_classes, image_shape=None, logits_stddev=0.1, input_dropout=0.0, hidden_dropout=0.0, max_norm=None
+    ):
         """The classifier that has the stack as its hidden layers, to be fine-tuned by back-propagation.
 
         Its hidden activations are those of `encode`; nothing of the net is shared with it.
@@ -182,28 +252,80 @@ class DBN:
             image_shape: (height, width, channels) of its input, flattened row by row; none means flat input
                 (num_visible,).
             logits_stddev: Standard deviation of the output layer's initial kernel.
+            input_dropout: Share of visible units left out at random while training, in [0, 1).
+            hidden_dropout: The same of the units of every hidden layer.
+            max_norm: Longest length of a hidden unit's incoming weights; none for no limit.
 
         Returns:
-            A `keras.Model` of logistic layers "h1", "h2", ... and a linear layer "logits": (batch, num_classes).
+            A `keras.Model` of layers "h1", "h2", ... and a linear layer "logits": (batch, num_classes).
 
         Raises:
             ValueError: The net has no weights yet, or the image does not fit.
+
+        Source: Hinton & Salakhutdinov, Science 313 (2006); dropout and max-norm: Srivastava et al., JMLR 15 (2014).
         """
-        if self.num_visible is None:
-            raise ValueError("The net has no weights yet. Pass `num_visible`, or pretrain or load it before `unroll`.")
+        inputs, states = self._flat_input(image_shape, "unroll")
+        states = self._dropout(states, input_dropout, "visible")
+        for i, rbm in enumerate(self.rbms, start=1):
+            limit = None if max_norm is None else keras.constraints.MaxNorm(max_norm, axis=0)
+            activation = _ACTIVATIONS[rbm.hidden_type]
+            layer = keras.layers.Dense(rbm.hidden_units, activation=activation, kernel_constraint=limit, name=f"h{i}")
+            states = self._dropout(layer(states), hidden_dropout, f"h{i}")
+            layer.set_weights([rbm.kernel.numpy(), rbm.hidden_bias.numpy()])
+        start = keras.initializers.RandomNormal(stddev=logits_stddev, seed=self._seed("logits"))
+        logits = keras.layers.Dense(num_classes, kernel_initializer=start, name="logits")(states)
+        return keras.Model(inputs, logits, name="dbn_classifier")
+
+    def autoencoder(self, image_shape=None):
+        """The autoencoder that has the stack as its encoder and, transposed, as its decoder, to be fine-tuned.
+
+        Its first reconstruction is `decode(encode(images))`; encoder and decoder share nothing from then on.
+
+        Args:
+            image_shape: As in `unroll`; the output has the same shape.
+
+        Returns:
+            A `keras.Model` from images to reconstructions: logits of the pixels for Bernoulli visible units (their
+            sigmoid is the image, cross-entropy the loss), means for Gaussian ones. The layer "code" gives the code.
+
+        Raises:
+            ValueError: The net has no weights yet, or the image does not fit.
+
+        Source: Hinton & Salakhutdinov, Science 313 (2006).
+        """
+        inputs, states = self._flat_input(image_shape, "autoencoder")
+        for i, rbm in enumerate(self.rbms, start=1):
+            name = "code" if i == len(self.rbms) else f"encoder_{i}"
+            layer = keras.layers.Dense(rbm.hidden_units, activation=_ACTIVATIONS[rbm.hidden_type], name=name)
+            states = layer(states)
+            layer.set_weights([rbm.kernel.numpy(), rbm.hidden_bias.numpy()])
+        for i, rbm in reversed(list(enumerate(self.rbms, start=1))):
+            name, activation = ("reconstruction", "linear") if i == 1 else (f"decoder_{i}", "sigmoid")
+            layer = keras.layers.Dense(rbm.kernel.shape[0], activation=activation, name=name)
+            states = layer(states)
+            layer.set_weights([rbm.kernel.numpy().T, rbm.visible_bias.numpy()])
+        outputs = keras.layers.Reshape(inputs.shape[1:], name="image_out")(states)
+        return keras.Model(inputs, outputs, name="autoencoder")
+
+    def _flat_input(self, image_shape, wanted):
+        """The input tensor of an image, and it flattened."""
+        self._check_weights(wanted)
         image_shape = image_shape or (self.num_visible,)
         if np.prod(image_shape) != self.num_visible:
             raise ValueError(f"Expected an image of {self.num_visible} values. Received: image_shape={image_shape}")
         inputs = keras.Input(image_shape, name="image")
-        states = keras.layers.Flatten(name="visible")(inputs)
-        for i, units in enumerate(self.hidden_units, start=1):
-            states = keras.layers.Dense(units, activation="sigmoid", name=f"h{i}")(states)
-        start = keras.initializers.RandomNormal(stddev=logits_stddev, seed=self._seed("logits"))
-        logits = keras.layers.Dense(num_classes, kernel_initializer=start, name="logits")(states)
-        model = keras.Model(inputs, logits, name="dbn_classifier")
-        for i, rbm in enumerate(self.rbms, start=1):
-            model.get_layer(f"h{i}").set_weights([rbm.kernel.numpy(), rbm.hidden_bias.numpy()])
-        return model
+        return inputs, keras.layers.Flatten(name="visible")(inputs)
+
+    def _dropout(self, states, rate, name):
+        if not rate:
+            return states
+        return keras.layers.Dropout(rate, seed=self._seed(f"dropout {name}"), name=f"{name}_dropout")(states)
+
+    def _check_weights(self, wanted):
+        if self.num_visible is None:
+            raise ValueError(
+                f"The net has no weights yet. Pass `num_visible`, or pretrain or load it before `{wanted}`."
+            )
 
     # On disk -----------------------------------------------------------------------------------------------------
 
@@ -215,6 +337,7 @@ class DBN:
             "hidden_units": self.hidden_units,
             "num_visible": self.num_visible,
             "visible_type": self.visible_type,
+            "code_type": self.code_type,
             "pretraining": asdict(self.pretraining),
             "seed": self.seed,
         }
@@ -240,11 +363,14 @@ class DBN:
         return net
 
 
-def _optimizer(config, visible_type, num_examples):
+def _optimizer(config, rbm, num_examples):
     updates_per_epoch = -(-num_examples // config.batch_size)
-    gaussian = visible_type == "gaussian"
+    gaussian = "gaussian" in (rbm.visible_type, rbm.hidden_type)
+    rate = config.gaussian_learning_rate if gaussian else config.learning_rate
+    if config.schedule == "linear":
+        rate = keras.optimizers.schedules.PolynomialDecay(rate, max(1, config.epochs * updates_per_epoch), 0.0)
     return MomentumSGD(
-        config.gaussian_learning_rate if gaussian else config.learning_rate,
+        rate,
         momentum=config.final_momentum,
         initial_momentum=config.initial_momentum,
         momentum_switch=config.momentum_switch_epochs * updates_per_epoch,
