@@ -1,9 +1,11 @@
 """Configurations travel to the stations as JSON: an execution property that the cache key covers."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
-from models.config import DBNConfig, RBMConfig, TrainingConfig
+from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
+
+_PARTS = {"pretraining": RBMConfig, "up_down": UpDownConfig, "partition": PartitionConfig}
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,11 @@ class StationConfig:
     splits: tuple[str, ...] = ("train",)
     training: TrainingConfig | None = None
 
+    def for_pretraining(self) -> "StationConfig":
+        """Without what pretraining does not depend on, so that nothing of it makes a pretrained net stale."""
+        model = replace(self.model, up_down=UpDownConfig(), partition=PartitionConfig())
+        return replace(self, model=model, training=None)
+
     def to_json(self) -> str:
         """As JSON with sorted keys: equal configurations are equal texts."""
         return json.dumps(asdict(self), sort_keys=True)
@@ -30,7 +37,11 @@ class StationConfig:
     def from_json(cls, text: str) -> "StationConfig":
         """The inverse of `to_json`."""
         values = json.loads(text)
-        model = {key: tuple(value) if isinstance(value, list) else value for key, value in values["model"].items()}
-        model["pretraining"] = RBMConfig(**model["pretraining"])
+        model = _with_tuples(values["model"])
+        model |= {name: part(**_with_tuples(model[name])) for name, part in _PARTS.items()}
         training = values["training"] and TrainingConfig(**values["training"])
         return cls(DBNConfig(**model), values["seed"], tuple(values["splits"]), training)
+
+
+def _with_tuples(values: dict) -> dict:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

@@ -2,69 +2,98 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2, validation_result_pb2
 
 from components import features
 from components.fingerprint import fingerprint
+from components.measures import ALL, MEASURES, Measure, option
 
 # Slices besides the overall one: each class, and bands of size and luminance.
 _SLICES = (features.LABEL_NAME, features.SIZE_BAND, features.LUMINANCE_BAND)
-_METRICS = "components.error_metrics"
-_BOUND_OPTION = {f"top{k}_error": f"--gates.max-top{k}-error" for k in (1, 5)}
+_ERRORS = "components.error_metrics"
+_COSTS = "components.cost_metrics"
+_TOP = {"top1_error": 1, "top5_error": 5}
+_BY_NAME = {measure.name: measure for measure in ALL}
 # Two-sided 95 % of the normal distribution.
 _Z95 = 1.959964
 
 
-def validation_config(num_top: Sequence[int], min_gain: float, max_error_increase: float) -> config_pb2.EvalConfig:
+def validation_config(objective: str, min_gain: float, max_worse: float) -> config_pb2.EvalConfig:
     """The judgement on validation: better than a constant answer, no worse than the baseline.
 
     Args:
-        num_top: the k of the top-k errors that are measured; 1 first.
+        objective: of the model; a key of `components.measures.MEASURES`.
         min_gain: lower bound of the gain over the best constant answer.
-        max_error_increase: percentage points that the top-1 error may lie above the baseline's.
+        max_worse: how much worse than the baseline's the objective's first measure may be, in its own unit:
+            percentage points of an error, nats of a log-probability.
     """
-    config = _config(num_top, min_gain, {})
-    change = config_pb2.GenericChangeThreshold(
-        absolute={"value": max_error_increase + 1e-9}, direction=config_pb2.MetricDirection.LOWER_IS_BETTER
-    )
-    _overall_threshold(config.metrics_specs[0].metrics[0]).change_threshold.CopyFrom(change)
+    config = _config(objective, min_gain, {})
+    threshold = config_pb2.GenericChangeThreshold()
+    # TFMA asks of a higher-is-better change that it is at least this, of the others that it is at most this.
+    if MEASURES[objective][0].higher_is_better:
+        threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
+        threshold.absolute.value = -max_worse - 1e-9
+    else:
+        threshold.direction = config_pb2.MetricDirection.LOWER_IS_BETTER
+        threshold.absolute.value = max_worse + 1e-9
+    _overall_threshold(config.metrics_specs[0].metrics[0]).change_threshold.CopyFrom(threshold)
     return config
 
 
-def test_config(num_top: Sequence[int], min_gain: float, max_errors: dict[int, float]) -> config_pb2.EvalConfig:
-    """The judgement on test: better than a constant answer, below absolute bounds.
+def test_config(objective: str, min_gain: float, bounds: Mapping[str, float]) -> config_pb2.EvalConfig:
+    """The judgement on test: better than a constant answer, within absolute bounds.
 
     Args:
-        num_top: the k of the top-k errors that are measured; 1 first.
+        objective: of the model; a key of `components.measures.MEASURES`.
         min_gain: lower bound of the gain over the best constant answer.
-        max_errors: upper bound of the top-k error in percent, by k.
+        bounds: by the name of a measure, what it may be at most, or where higher is better must be at least.
     """
-    return _config(num_top, min_gain, max_errors)
+    return _config(objective, min_gain, bounds)
 
 
-def _config(num_top: Sequence[int], min_gain: float, max_errors: dict[int, float]) -> config_pb2.EvalConfig:
-    # In the configuration, and so in the cache key: other metrics are another evaluation.
-    source = fingerprint(_METRICS)
+def _config(objective: str, min_gain: float, bounds: Mapping[str, float]) -> config_pb2.EvalConfig:
+    measures = MEASURES[objective]
     config = config_pb2.EvalConfig()
     # TFMA adds the same for the baseline, where there is one, and names both.
-    config.model_specs.add(signature_name="examples", label_key=features.LABEL, prediction_key="probabilities")
+    output = "probabilities" if measures[0].name in _TOP else measures[0].name
+    config.model_specs.add(signature_name="examples", label_key=features.LABEL, prediction_key=output)
     config.slicing_specs.add()
     for feature in _SLICES:
         config.slicing_specs.add(feature_keys=[feature])
     spec = config.metrics_specs.add()
-    for k in num_top:
-        metric = spec.metrics.add(
-            class_name="TopKError", module=_METRICS, config=json.dumps({"k": k, "source": source})
-        )
-        if k in max_errors:
-            _overall_threshold(metric).value_threshold.upper_bound.value = max_errors[k]
-    gain = spec.metrics.add(class_name="GainOverConstant", module=_METRICS, config=json.dumps({"source": source}))
+    for measure in measures:
+        metric = _add_metric(spec, measure)
+        if measure.name in bounds:
+            threshold = _overall_threshold(metric).value_threshold
+            bound = threshold.lower_bound if measure.higher_is_better else threshold.upper_bound
+            bound.value = bounds[measure.name]
+    gain = _add_gain(spec, measures[0])
     _overall_threshold(gain).value_threshold.lower_bound.value = min_gain
     spec.metrics.add(class_name="ExampleCount")
     return config
+
+
+def _add_metric(spec: config_pb2.MetricsSpec, measure: Measure) -> config_pb2.MetricConfig:
+    if measure.name in _TOP:
+        return _add(spec, _ERRORS, "TopKError", k=_TOP[measure.name])
+    metric = _add(spec, _COSTS, "MeanOutput", output=measure.name)
+    _add(spec, _COSTS, "MeanOutput", output=measure.constant)
+    return metric
+
+
+def _add_gain(spec: config_pb2.MetricsSpec, measure: Measure) -> config_pb2.MetricConfig:
+    if measure.name in _TOP:
+        return _add(spec, _ERRORS, "GainOverConstant")
+    return _add(spec, _COSTS, "GainOverConstantOutput", output=measure.name, constant=measure.constant)
+
+
+def _add(spec: config_pb2.MetricsSpec, module: str, name: str, **parameters: object) -> config_pb2.MetricConfig:
+    # The source is in the configuration, and so in the cache key: other metrics are another evaluation.
+    config = json.dumps({**parameters, "source": fingerprint(module)})
+    return spec.metrics.add(class_name=name, module=module, config=config)
 
 
 def _overall_threshold(metric: config_pb2.MetricConfig) -> config_pb2.MetricThreshold:
@@ -99,8 +128,9 @@ def read_metrics(evaluation_uri: str) -> dict[str, dict[str, float]]:
         evaluation_uri: folder of a ModelEvaluation artifact.
 
     Returns:
-        By slice ("overall", "label_name=cat"): `top1_error`, `top1_error_low`, `top1_error_high` (percent), the
-        same for top-5, `gain_over_constant` and `example_count`.
+        By slice ("overall", "label_name=cat"): each measure of the objective (see `components.measures`) with its 95 %
+        interval, such as `top1_error`, `top1_error_low`, `top1_error_high` (percent), or `log_probability` (nats);
+        `gain_over_constant` and `example_count`.
     """
     # TFMA names the candidate only where there is a baseline beside it.
     named = tfma.load_eval_result(evaluation_uri, model_name=tfma.CANDIDATE_KEY).slicing_metrics
@@ -121,10 +151,17 @@ def _flat(metrics: dict) -> dict[str, float]:
     values = {name: float(value["doubleValue"]) for name, value in metrics[""][""].items() if "doubleValue" in value}
     # A "_diff" is the distance to the baseline.
     values = {name: value for name, value in values.items() if not (math.isnan(value) or name.endswith("_diff"))}
-    for name in [name for name in values if name.endswith("_error")]:
-        low, high = wilson_interval(values[name], int(values["example_count"]))
+    for name in values.keys() & _BY_NAME.keys():
+        low, high = _interval(name, values)
         values |= {f"{name}_low": low, f"{name}_high": high}
     return values
+
+
+def _interval(name: str, values: Mapping[str, float]) -> tuple[float, float]:
+    if name in _TOP:
+        return wilson_interval(values[name], int(values["example_count"]))
+    half = _Z95 * values.get(f"{name}_standard_error", float("inf"))
+    return values[name] - half, values[name] + half
 
 
 def refusals(evaluation_uri: str) -> list[str]:
@@ -136,13 +173,31 @@ def refusals(evaluation_uri: str) -> list[str]:
 
 def _sentence(failure: validation_result_pb2.ValidationFailure) -> str:
     name, value = failure.metric_key.name, failure.metric_value.double_value.value
-    bound = failure.metric_threshold.value_threshold
-    if failure.metric_threshold.HasField("change_threshold"):
-        allowed = failure.metric_threshold.change_threshold.absolute.value
-        points = f"{value:.2f} percentage points above the newest other blessed model's"
-        return f"{name} is {points}; --gates.max-error-increase allows {allowed:.2f}"
-    if math.isnan(value):
-        return f"{name} cannot be measured with so few classes; leave out {_BOUND_OPTION[name]}"
-    if bound.HasField("upper_bound"):
-        return f"{name} is {value:.4g} %; {_BOUND_OPTION[name]} allows {bound.upper_bound.value:.4g}"
-    return f"{name} is {value:.4g}; --gates.min-gain asks for {bound.lower_bound.value:.4g}"
+    measure, threshold = _BY_NAME.get(name), failure.metric_threshold
+    if measure is not None and math.isnan(value):
+        return _not_a_number(measure, compared=threshold.HasField("change_threshold"))
+    if measure is None:
+        return f"{name} is {value:.4g}; --gates.min-gain asks for {threshold.value_threshold.lower_bound.value:.4g}"
+    if threshold.HasField("change_threshold"):
+        allowed, unit = abs(threshold.change_threshold.absolute.value), measure.unit.strip()
+        unit = "percentage points" if unit == "%" else unit
+        side = "below" if measure.higher_is_better else "above"
+        worse = f"{abs(value):.2f} {unit} {side} the newest other blessed model's"
+        return f"{name} is {worse}; {option(measure.change)} allows {allowed:.2f}"
+    bound = threshold.value_threshold
+    if measure.higher_is_better:
+        asked = f"asks for {bound.lower_bound.value:.4g}"
+    else:
+        asked = f"allows {bound.upper_bound.value:.4g}"
+    return f"{name} is {value:.4g}{measure.unit}; {option(measure.bound)} {asked}"
+
+
+def _not_a_number(measure: Measure, compared: bool) -> str:
+    if measure.name in _TOP:
+        return f"{measure.name} cannot be measured with so few classes; leave out {option(measure.bound)}"
+    if compared:
+        return (
+            f"{measure.name} cannot be compared with the newest other blessed model's: one of the two is not a number, "
+            "or that model has another objective; give this one a --name of its own"
+        )
+    return f"{measure.name} is not a number: the training diverged; lower its learning rate"

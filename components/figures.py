@@ -1,24 +1,23 @@
 """Pictures of what was learnt and of what went wrong, as matplotlib figures.
 
-Every function returns a `matplotlib.figure.Figure` of its own: no pyplot, no global state, no screen. Many small
-images are drawn as one mosaic on one axes: a hundred axes would take seconds.
+Every function returns a `matplotlib.figure.Figure` of its own, see `components.drawing`; pictures that only restricted
+Boltzmann machines have are in `components.rbm_figures`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
-_DPI = 120
-_QUIET = "#555555"  # of all text but the title
+from components import drawing
+
 _RIGHT = "#1a7f37"
 _WRONG = "#b2182b"
 _MAX_NAMED_CLASSES = 25  # with more, numbers in the cells and names at the sides overlap
 _LONGEST_NAME = 18  # characters that fit above an image of the gallery
 _LONGEST_PATH = 36  # characters that fit below one
-_COLUMNS = 10
 
 
 def filters(
@@ -35,17 +34,17 @@ def filters(
     Returns:
         Grey images: red is a weight above zero, blue below. Colour images: grey is zero.
     """
-    images = _as_images(np.asarray(kernel).T[:count], image_shape)
+    images = drawing.as_images(np.asarray(kernel).T[:count], image_shape)
     finite = np.abs(images[np.isfinite(images)])
     # Not the largest: one wild weight would make all the others pale.
     scale = float(np.quantile(finite, 0.995) if finite.size else 0) or 1.0
-    rows = -(-len(images) // _COLUMNS)
-    figure = _figure(6.4, 0.9 + 0.6 * max(rows, 3))
+    rows = -(-len(images) // drawing.COLUMNS)
+    figure = drawing.new_figure(6.4, 0.9 + 0.55 * max(rows, 3))
     axes = figure.add_subplot()
-    drawn = _draw_mosaic(axes, images, -scale, scale, "RdBu_r")
-    _title(axes, title, f"{len(images)} of {np.shape(kernel)[1]} units, one scale for all")
+    drawn = drawing.draw_mosaic(axes, images, -scale, scale, "RdBu_r")
+    drawing.title(axes, title, f"{len(images)} of {np.shape(kernel)[1]} units, one scale for all")
     if images.shape[-1] == 1:
-        _colour_bar(figure, axes, drawn, "weight")
+        drawing.colour_bar(figure, axes, drawn, "weight")
     return figure
 
 
@@ -66,19 +65,48 @@ def reconstructions(
         title: Of the figure; the mean squared error of a pixel, over all images given, stands below it.
     """
     error = float(np.mean((np.asarray(originals) - np.asarray(reconstructed)) ** 2))
-    above, below = (_as_images(np.asarray(part)[:count], image_shape) for part in (originals, reconstructed))
+    above, below = (drawing.as_images(np.asarray(part)[:count], image_shape) for part in (originals, reconstructed))
     low, high = float(above.min()), float(above.max())
-    starts = range(0, len(above), _COLUMNS)
-    figure = _figure(8, 0.9 + 1.5 * len(starts))
+    starts = range(0, len(above), drawing.COLUMNS)
+    figure = drawing.new_figure(8, 0.8 + 1.4 * len(starts))
     panels = np.atleast_1d(figure.subplots(len(starts), 1))
     for axes, start in zip(panels, starts, strict=True):
-        pairs = [part[start : start + _COLUMNS] for part in (above, below)]
-        drawn = _draw_mosaic(axes, np.concatenate(pairs), low, high, "gray", columns=len(pairs[0]))
+        pairs = [part[start : start + drawing.COLUMNS] for part in (above, below)]
+        drawn = drawing.draw_mosaic(axes, np.concatenate(pairs), low, high, "gray", columns=len(pairs[0]))
         height = above.shape[1]
-        axes.set_yticks([height / 2, height * 1.5 + 1], ["image", "model"], fontsize=9, color=_QUIET)
-    _title(panels[0], title, f"mean squared error of a pixel {error:.4f}")
+        axes.set_yticks([height / 2, height * 1.5 + 1], ["image", "model"], fontsize=9, color=drawing.QUIET)
+    drawing.title(panels[0], title, f"mean squared error of a pixel {error:.4f}")
     if above.shape[-1] == 1:
-        _colour_bar(figure, panels, drawn, "pixel")
+        drawing.colour_bar(figure, panels, drawn, "pixel")
+    return figure
+
+
+def code_map(
+    codes: np.ndarray, classes: np.ndarray, labels: Sequence[str], title: str = "The code of each image"
+) -> Figure:
+    """Codes of images as points on a plane, coloured by class: their first two principal components.
+
+    Args:
+        codes: Shape (images, units); rows that are not finite are left out.
+        classes: True class of each image, shape (images,), integers from 0.
+        labels: Name of every class, shown at the median of its points.
+        title: Of the figure; beside each axis stands the share of the variance that lies along it.
+    """
+    codes = np.asarray(codes, float)
+    finite = np.isfinite(codes).all(axis=1)
+    plane, shares = _principal_plane(codes[finite])
+    classes = np.asarray(classes)[finite]
+    colours = [_class_colour(index, len(labels)) for index in range(len(labels))]
+    figure = drawing.new_figure(7, 6.4)
+    axes = figure.add_subplot()
+    axes.scatter(*plane.T, s=7, color=[colours[index] for index in classes], alpha=0.55, linewidths=0)
+    _name_clouds(axes, plane, classes, labels, colours)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set(xticks=[], yticks=[])
+    for label, share in zip((axes.set_xlabel, axes.set_ylabel), shares, strict=True):
+        label(f"{100 * share:.0f} % of the variance", color=drawing.QUIET, fontsize=9)
+    drawing.quiet_axes(axes)
+    drawing.title(axes, title, f"{len(plane):,} images, {codes.shape[1]} numbers each, seen in their principal plane")
     return figure
 
 
@@ -95,19 +123,19 @@ def confusion(matrix: np.ndarray, labels: Sequence[str], title: str = "Confusion
     percent = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     mistakes = np.where(np.eye(classes, dtype=bool), np.nan, percent)
     size = 4.2 + 0.34 * min(classes, _MAX_NAMED_CLASSES)
-    figure = _figure(size + 0.9, size)
+    figure = drawing.new_figure(size + 0.9, size)
     axes = figure.add_subplot(facecolor="#e6efe8")
     drawn = axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=max(float(np.nanmax(mistakes, initial=0)), 1.0))
     total, right = int(counts.sum()), int(np.trace(counts))
-    _title(axes, title, f"top-1 error {100 * (total - right) / max(total, 1):.2f} % of {total:,} images")
-    axes.set_xlabel("predicted", color=_QUIET)
-    axes.set_ylabel("true", color=_QUIET)
+    drawing.title(axes, title, f"top-1 error {100 * (total - right) / max(total, 1):.2f} % of {total:,} images")
+    axes.set_xlabel("predicted", color=drawing.QUIET)
+    axes.set_ylabel("true", color=drawing.QUIET)
     if classes <= _MAX_NAMED_CLASSES:
         _name_classes(axes, labels)
         _write_counts(axes, counts, mistakes)
-    axes.tick_params(length=0, colors=_QUIET)
+    axes.tick_params(length=0, colors=drawing.QUIET)
     axes.spines[:].set_visible(False)
-    _colour_bar(figure, axes, drawn, "% of the true class that went astray")
+    drawing.colour_bar(figure, axes, drawn, "% of the true class that went astray")
     return figure
 
 
@@ -138,10 +166,10 @@ def failures(
     shown = wrong[:count]
     columns = min(6, max(len(shown), 3))
     rows = max(1, -(-len(shown) // columns))
-    figure = _figure(1.75 * columns, 0.9 + 2.1 * rows if wrong else 1)
+    figure = drawing.new_figure(1.75 * columns, 0.9 + 2.1 * rows if wrong else 1)
     figure.suptitle(title if wrong else "No mistakes", fontsize=13)
     amount = f"{len(shown)} of {len(wrong):,} mistakes among" if wrong else "among"
-    figure.supxlabel(f"{amount} {len(images):,} images", fontsize=9, color=_QUIET)
+    figure.supxlabel(f"{amount} {len(images):,} images", fontsize=9, color=drawing.QUIET)
     panels = np.asarray(figure.subplots(rows, columns, squeeze=False)).ravel()
     for axes in panels:
         axes.set_axis_off()
@@ -149,63 +177,54 @@ def failures(
         axes.imshow(np.squeeze(images[index]), cmap="gray", interpolation="nearest")
         axes.set(box_aspect=1, adjustable="datalim")  # a square for every image keeps the texts of a row in line
         certainty = "" if scores is None else f", {100 * scores[index]:.0f} %"
-        axes.set_title(f"is {_head(true[index])}", fontsize=8, color=_RIGHT, pad=13)
-        _above(axes, f"said {_head(predicted[index])}{certainty}", _WRONG, fontsize=8)
+        axes.set_title(f"is {head(true[index])}", fontsize=8, color=_RIGHT, pad=13)
+        drawing.above(axes, f"said {head(predicted[index])}{certainty}", _WRONG, fontsize=8)
         if names is not None:
             axes.text(0.5, -0.03, _tail(names[index]), transform=axes.transAxes, ha="center", va="top", fontsize=6)
     return figure
 
 
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="compressed")  # constrained, for images of fixed aspect
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    return figure
+def _principal_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First two principal components of codes (n, units): (n, 2), and the share of the variance on each."""
+    centred = codes - (codes.mean(axis=0) if len(codes) else 0)
+    variances, directions = np.linalg.eigh(centred.T @ centred)
+    largest = np.argsort(-variances)[:2]
+    plane, shares = np.zeros((len(codes), 2)), np.zeros(2)
+    plane[:, : len(largest)] = centred @ directions[:, largest]
+    shares[: len(largest)] = variances[largest] / (variances.sum() or 1)
+    return plane, shares
 
 
-def _as_images(vectors: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
-    height, width, channels = (*image_shape, 1)[:3]
-    return np.asarray(vectors, float).reshape(len(vectors), height, width, channels)
+def _class_colour(index: int, classes: int) -> tuple:
+    few = classes <= 10  # as many as there are colours that the eye tells apart
+    return colormaps["tab10"](index) if few else colormaps["turbo"](index / (classes - 1))
 
 
-def _draw_mosaic(
-    axes: Axes, images: np.ndarray, low: float, high: float, colours: str, columns: int | None = None
-) -> AxesImage:
-    """Draws images (n, height, width, channels) side by side with a gap of one pixel."""
-    height, width, channels = images.shape[1:]
-    columns = columns or min(_COLUMNS, len(images))
-    rows = -(-len(images) // columns)
-    canvas = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, channels), np.nan)
-    for index, image in enumerate(images):
-        top, left = index // columns * (height + 1), index % columns * (width + 1)
-        canvas[top : top + height, left : left + width] = image
-    if channels == 3:
-        canvas = np.nan_to_num(np.clip((canvas - low) / (high - low or 1), 0, 1), nan=1)
-    axes.set(xticks=[], yticks=[])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    return axes.imshow(np.squeeze(canvas), cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+def _name_clouds(
+    axes: Axes, plane: np.ndarray, classes: np.ndarray, labels: Sequence[str], colours: Sequence[tuple]
+) -> None:
+    """Writes every class's name at the median of its points, a twentieth of the figure apart from the next."""
+    present = [index for index in range(len(labels)) if np.any(classes == index)]
+    medians = np.array([np.median(plane[classes == index], axis=0) for index in present]).reshape(-1, 2)
+    places = _apart(medians, 0.05 * np.ptp(plane, axis=0).max() if len(plane) else 0)
+    for index, place in zip(present, places, strict=True):
+        box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": colours[index], "alpha": 0.85}
+        style = {"ha": "center", "va": "center", "fontsize": 10, "fontweight": "bold", "color": colours[index]}
+        axes.text(*place, head(labels[index]), bbox=box, **style)
 
 
-def _title(axes: Axes, title: str, below: str) -> None:
-    axes.set_title(title, fontsize=13, pad=20)
-    _above(axes, below, _QUIET)
-
-
-def _above(axes: Axes, text: str, colour: str, fontsize: int = 9) -> None:
-    """A second, smaller line between the title and the axes."""
-    place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center"}
-    axes.annotate(text, (0.5, 1), (0, 4), fontsize=fontsize, color=colour, **place)
-
-
-def _colour_bar(figure: Figure, axes: Axes | np.ndarray, drawn: AxesImage, label: str) -> None:
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.7, aspect=30, pad=0.02)
-    bar.set_label(label, color=_QUIET, fontsize=9)
-    bar.ax.tick_params(labelsize=8, colors=_QUIET)
-    bar.outline.set_visible(False)
+def _apart(places: np.ndarray, distance: float) -> np.ndarray:
+    """Pushes points (n, 2) apart, a little at a time, until no two are much closer than `distance`."""
+    for _ in range(50):
+        offsets = places[:, None] - places
+        lengths = np.linalg.norm(offsets, axis=-1, keepdims=True)
+        push = np.clip(distance - lengths, 0, None) * offsets / np.maximum(lengths, 1e-12)
+        places = places + 0.3 * push.sum(axis=1)
+    return places
 
 
 def _name_classes(axes: Axes, labels: Sequence[str]) -> None:
-    names = [_head(label, 24) for label in labels]
+    names = [head(label, 24) for label in labels]
     axes.set_yticks(range(len(names)), names)
     axes.set_xticks(range(len(names)), names)
     if max(map(len, names)) > 3:
@@ -222,7 +241,7 @@ def _write_counts(axes: Axes, counts: np.ndarray, mistakes: np.ndarray) -> None:
             axes.text(column, row, f"{count}", ha="center", va="center", fontsize=8, color=colour)
 
 
-def _head(name: object, longest: int = _LONGEST_NAME) -> str:
+def head(name: object, longest: int = _LONGEST_NAME) -> str:
     """The beginning of a class name."""
     text = str(name)
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -9,18 +9,24 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components import features, figures, progress, scaling, tracking
+from components import features, figures, progress, rbm_figures, rbm_readings, scaling, tracking
 from components.configuration import StationConfig
 from components.input_pipeline import ImageData, load_images
+from components.manifest import read_labels
 from components.transform import ImageStatistics, load_statistics
 from models import factory
 from models.dbn import DBN
 from models.rbm import RBM
+from models.up_down import LabelDBN
 
 # Rows per call of the compiled loop: 50 updates of 100 cases. Larger chunks are no faster and take more memory.
 _UPDATES_PER_STEP = 50
 # Validation images whose free energy is compared with that of as many training images, after every epoch.
 _HELD_OUT = 1000
+# Training images whose hidden activations are drawn: the minibatch of the practical guide.
+_DRAWN = 100
+# Steps of Gibbs sampling at which the first layer's fantasies are drawn; 300 take half a second.
+_FANTASY_STEPS = (0, 1, 3, 10, 30, 100, 300)
 
 
 def pretrain(
@@ -28,31 +34,30 @@ def pretrain(
     training: ImageData,
     held_out: ImageData | None,
     statistics: ImageStatistics,
+    num_classes: int,
     tracker: tracking.StationTracker,
-) -> DBN:
+) -> DBN | LabelDBN:
     """Trains the layers of a deep belief net one after the other.
 
     Args:
-        config: network, pretraining and seed.
+        config: network, pretraining and seed. With the objective "joint", labels are part of the top layer.
         training: images to train on.
         held_out: images for the free-energy gap and the pseudo-log-likelihood; none where all are trained on.
         statistics: of the training images.
+        num_classes: number of classes.
         tracker: receives errors per epoch, filters and reconstructions.
     """
     keras.utils.set_random_seed(config.seed)
     model, cd = config.model, config.model.pretraining
     scale = scaling.scaling_layer(model, statistics)
-    rows = training.batches(cd.batch_size * _UPDATES_PER_STEP, seed=config.seed).map(
-        lambda images, _: _flatten(scale(tf.cast(images, tf.float32)))
-    )
-    validation = None
-    if held_out is not None:
-        images, _ = next(iter(held_out.batches(_HELD_OUT)))
-        validation = _flatten(scale(tf.cast(images, tf.float32)))
-    dbn = factory.build_dbn(model, config.seed)
+    rows = scaling.visible_rows(training, cd.batch_size * _UPDATES_PER_STEP, scale, config.seed)
+    if model.objective == "joint":
+        dbn = factory.build_label_dbn(model, num_classes, config.seed)
+    else:
+        dbn = factory.build_dbn(model, config.seed)
     dbn.pretrain_layerwise(
         rows,
-        validation_data=validation,
+        validation_data=held_out and scaling.visible_rows(held_out, _HELD_OUT, scale).take(1),
         callbacks_for_layer=lambda layer: [
             tracking.epoch_callback(tracker, f"layer{layer + 1}/"),
             progress.epochs(cd.epochs, "reconstruction_error", f"layer {layer + 1} of {len(model.hidden_units)}, "),
@@ -60,20 +65,37 @@ def pretrain(
         mean=scaling.visible_mean(model, statistics),
         num_examples=training.count,
     )
-    _log_pictures(dbn.rbms[0], next(iter(rows))[:10], (*model.image_size, model.channels), tracker)
+    _log_pictures(dbn.rbms, next(iter(rows))[0][:_DRAWN], (*model.image_size, model.channels), tracker)
     return dbn
 
 
-def _flatten(images: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(images, (tf.shape(images)[0], images.shape[1] * images.shape[2] * images.shape[3]))
-
-
-def _log_pictures(rbm: RBM, rows: tf.Tensor, image_shape: tuple, tracker: tracking.StationTracker) -> None:
-    tracker.log_figure(lambda: figures.filters(rbm.kernel.numpy(), image_shape), "filters.png")
+def _log_pictures(rbms: list[RBM], rows: tf.Tensor, image_shape: tuple, tracker: tracking.StationTracker) -> None:
+    """Logs what a training should be looked at for, of every layer, and what the first one sees and dreams of."""
+    first, rows = rbms[0], rows.numpy()
+    tracker.log_figure(lambda: figures.filters(first.kernel.numpy(), image_shape), "filters.png")
     tracker.log_figure(
-        lambda: figures.reconstructions(rows.numpy(), rbm.reconstruct(rows).numpy(), image_shape),
+        lambda: figures.reconstructions(rows[:20], first.reconstruct(rows[:20]).numpy(), image_shape),
         "reconstructions.png",
     )
+    tracker.log_figure(
+        lambda: rbm_figures.fantasies(
+            rbm_readings.gibbs_moments(first, rows[:10], _FANTASY_STEPS), image_shape, _FANTASY_STEPS
+        ),
+        "fantasies.png",
+    )
+    for number in range(1, len(rbms) + 1):
+        tracker.log_figure(
+            lambda number=number: rbm_figures.hidden_activations(
+                rbm_readings.activations(rbms[:number], rows), title=f"Hidden activations of layer {number}"
+            ),
+            f"hidden_activations_{number}.png",
+        )
+        tracker.log_figure(
+            lambda number=number: rbm_figures.histograms(
+                *rbm_readings.parameters(rbms[number - 1]), title=f"Weights of layer {number} and their last update"
+            ),
+            f"weights_{number}.png",
+        )
 
 
 @component
@@ -92,5 +114,5 @@ def RBMPretrainer(  # noqa: N802, D103 - a TFX component; described by the modul
         held_out = load_images(examples.uri, [features.VALIDATION], size, channels)
     statistics = load_statistics(transform_graph.uri, size, channels)
     with tracking.station_run("RBMPretrainer") as tracker:
-        dbn = pretrain(station, training, held_out, statistics, tracker)
+        dbn = pretrain(station, training, held_out, statistics, len(read_labels(Path(examples.uri))), tracker)
     dbn.save(Path(path_utils.serving_model_dir(model.uri)))

@@ -2,7 +2,9 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from components.input_pipeline import ImageData
 from components.transform import ImageStatistics
 from models.config import DBNConfig
 
@@ -31,3 +33,22 @@ def visible_mean(config: DBNConfig, statistics: ImageStatistics) -> np.ndarray:
     if config.visible_type == "bernoulli":
         return statistics.mean_image.reshape(-1) / 255
     return np.zeros(statistics.mean_image.size, np.float32)
+
+
+def visible_rows(
+    data: ImageData, batch_size: int, scale: keras.layers.Layer, seed: int | None = None
+) -> tf.data.Dataset:
+    """Batches of what the visible units see (batch, height * width * channels), and labels (batch,).
+
+    Args:
+        data: the images.
+        batch_size: rows of a batch.
+        scale: of `scaling_layer`.
+        seed: shuffles anew in every epoch; none keeps the order.
+    """
+
+    def flattened(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # The number of units is known while the graph is built; -1 would lose it.
+        return tf.reshape(scale(tf.cast(images, tf.float32)), (-1, int(np.prod(images.shape[1:])))), labels
+
+    return data.batches(batch_size, seed=seed).map(flattened)

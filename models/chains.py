@@ -1,7 +1,25 @@
 """Chains that give the negative statistics of a restricted Boltzmann machine: from the data, or tempered."""
 
+import keras
 import numpy as np
 from keras import ops
+
+from models.loops import repeated
+
+LOOP_STEPS = 10  # from so many on, Gibbs steps are a loop in the graph; fewer are written out
+
+
+def gibbs_chain(rbm, visible, steps):
+    """Visible states (batch, num_visible) after `steps` full steps of Gibbs sampling that start at `visible`."""
+
+    def step(_, states):
+        return rbm.sample_visible(rbm.sample_hidden(states))
+
+    if steps >= LOOP_STEPS:
+        return repeated(steps, step, visible, [rbm.seed_generator.state])
+    for i in range(steps):
+        visible = step(i, visible)
+    return visible
 
 
 def data_chains(rbm, hidden_probabilities, steps, sample_last):
@@ -47,10 +65,11 @@ def tempered_chains(rbm, states, steps):
         hidden = rbm.draw_hidden(rbm.hidden_probabilities(visible, beta))
         visible = rbm.draw_visible(rbm.visible_probabilities(hidden, beta))
     hidden = rbm.draw_hidden(rbm.hidden_probabilities(visible, beta))
+    draws = keras.random.uniform((temperatures, chains), dtype=visible.dtype, seed=rbm.seed_generator)
     energies = ops.reshape(rbm.energy(visible, hidden), (temperatures, chains))
     return ops.take_along_axis(
         ops.reshape(visible, (temperatures, chains, num_visible)),
-        ops.expand_dims(_exchanged(energies, rbm.uniform((temperatures, chains))), -1),
+        ops.expand_dims(_exchanged(energies, draws), -1),
         axis=0,
     )
 
@@ -64,9 +83,7 @@ def _exchanged(energies, draws):
         lower = np.arange(temperatures)
         partner = np.where((lower - parity) % 2 == 0, lower + 1, lower - 1)
         partner = np.where((partner < 0) | (partner >= temperatures), lower, partner)
-        first = np.minimum(
-            lower, partner
-        )  # both of a pair read one draw, even ones first, then odd: both go or both stay
+        first = np.minimum(lower, partner)  # a pair reads one draw (even ones first, then odd): both go or both stay
         current = ops.take_along_axis(energies, source, axis=0)
         log_ratio = -step * (ops.take(current, first, axis=0) - ops.take(current, np.maximum(lower, partner), axis=0))
         go = ops.log(ops.take(draws, first, axis=0)) < log_ratio

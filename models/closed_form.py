@@ -3,16 +3,17 @@
 import keras
 from keras import ops
 
+from models.loops import repeated
 from models.sgd import MomentumSGD
 
 
 class ClosedFormModel(keras.Model):
     """A Keras model that computes its own gradients; compile it without a loss and train it with `fit`.
 
-    A subclass implements `gradients`. On TensorFlow, when the batches that `fit` receives are larger than
-    `minibatch_size`, all updates of a batch run in one loop in the graph: feed some 5,000 rows at a time, which is
-    about twice as fast as 50 calls. The last minibatch of a batch may be smaller; no row is left out. On other
-    backends, one batch is one update, by a loss whose gradient is exactly the one given.
+    A subclass implements `gradients`. When batches that `fit` receives are larger than `minibatch_size`, all updates
+    of a batch run in one loop, in the graph where there is one: feed some 5,000 rows at a time, which on TensorFlow is
+    about twice as fast as 50 calls. The last minibatch of a batch may be smaller; no row is left out. Without
+    `minibatch_size`, one batch is one update, by a loss whose gradient is exactly the one given.
 
     Args:
         minibatch_size: Rows per update when `fit` gets larger batches; none means one update per batch.
@@ -77,23 +78,45 @@ class ClosedFormModel(keras.Model):
         return value
 
     def train_step(self, *args):
-        """One update, or on TensorFlow all updates of a batch that is larger than `minibatch_size`."""
-        if self.minibatch_size is None or keras.backend.backend() != "tensorflow":
+        """All updates of one batch, which on JAX comes with the state of all variables, and returns it."""
+        if self.minibatch_size is None:
             return super().train_step(*args)
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(args[0])
+        if keras.backend.backend() != "jax":
+            return self._updates(*args)
+        groups = (
+            self.trainable_variables,
+            self.non_trainable_variables,
+            self.optimizer.variables,
+            self.metrics_variables,
+        )
+        mapping = [
+            pair
+            for variables, values in zip(groups, args[0], strict=True)
+            for pair in zip(variables, values, strict=True)
+        ]
+        with keras.StatelessScope(state_mapping=mapping):
+            logs = self._updates(args[1])
+            return logs, tuple([ops.convert_to_tensor(variable) for variable in variables] for variables in groups)
+
+    def _updates(self, data):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         parts = self._parts(x, y)
         rows, size = ops.shape(parts[0])[0], self.minibatch_size
 
         def update(start, count, total):
             minibatch = (ops.slice(part, (start, *[0] * (part.ndim - 1)), (count, *part.shape[1:])) for part in parts)
             gradients, errors = self.gradients(*minibatch)
-            self.optimizer.apply(gradients, self.trainable_variables)
-            return total + ops.sum(errors)
+            self.optimizer.apply(list(map(ops.stop_gradient, gradients)), self.trainable_variables)
+            return total + ops.stop_gradient(ops.sum(errors))
 
         whole, rest = rows // size, rows % size
-        start = ops.zeros((), self.compute_dtype)
-        total = ops.fori_loop(0, whole, lambda i, total: update(i * size, size, total), start)
-        total = ops.cond(rest > 0, lambda: update(whole * size, rest, total), lambda: total)
+        total = ops.zeros((), self.compute_dtype)
+        changing = [*self.variables, *self.optimizer.variables]
+        total = repeated(whole, lambda i, total: update(i * size, size, total), total, changing)
+        if not isinstance(rest, int):
+            total = ops.cond(rest > 0, lambda: update(whole * size, rest, total), lambda: total)
+        elif rest:
+            total = update(whole * size, rest, total)
         self.row_error.update_state(total / ops.cast(rows, self.compute_dtype), rows)
         return {self.row_error.name: self.row_error.result()}
 

@@ -1,9 +1,11 @@
 """The convolutional restricted Boltzmann machine with probabilistic max-pooling."""
 
+import itertools
+
 import keras
 from keras import ops
 
-from models.chains import data_chains
+from models.chains import data_chains, gibbs_chain
 from models.closed_form import ClosedFormModel, check_choice, check_count
 from models.units import BernoulliUnits, GaussianUnits
 
@@ -12,8 +14,8 @@ from models.units import BernoulliUnits, GaussianUnits
 class ConvRBM(ClosedFormModel):
     """Convolutional RBM with probabilistic max-pooling, trained by contrastive divergence through `compile` and `fit`.
 
-    Visible units v are an image (height, width, channels). Filter k has one map of detection units h_k, (height - kernel
-    height + 1, width - kernel width + 1), all with the same weights W_k and bias b_k. The energy, in nats, is
+    Visible units v are an image (height, width, channels). Filter k has one map of detection units h_k, height - kernel
+    height + 1 by width - kernel width + 1, all with the same weights W_k and bias b_k. The energy, in nats, is
 
         E(v, h) = -sum_k h_k . (W_k * v) - sum_k b_k sum h_k - a . sum v             (binary)
         E(v, h) = -sum_k h_k . (W_k * v) - sum_k b_k sum h_k + sum (v - a)^2 / 2     (Gaussian visible, variance 1)
@@ -32,12 +34,12 @@ class ConvRBM(ClosedFormModel):
     with the flipped filter, and its "full" convolution with W_k on the way down is the transposed convolution here. So
     `kernel` can be copied to a `Conv2D` as it is.
 
-    **Training.** From data v0, detection units are sampled to drive the reconstruction v1, which is taken as means, as
-    in `models.rbm.RBM`; probabilities enter both statistics. Without sparsity, the update is exactly the gradient of
-    mean F(v0) - mean F(vk). It sums over all positions of a filter (324 for 11 x 11 on 28 x 28), so learning rates are
-    smaller by about that factor than those of a dense machine: 0.1 / positions is a start. There are about `filters`
-    times as many detection units as pixels, more than enough to copy an image: give them a sparsity target. Real-valued
-    natural images are whitened first.
+    **Training.** What is sampled and what is a probability is as in `models.rbm.RBM`: sampled detection units drive the
+    reconstruction, which is taken as means, and probabilities of detection units enter both statistics. Without
+    sparsity, the update is exactly the gradient of mean F(v0) - mean F(vk). It sums over all positions of a filter (324
+    for 11 x 11 on 28 x 28), so learning rates are smaller by about that factor than those of a dense machine: 0.1 /
+    positions is a start. There are about `filters` times as many detection units as pixels, more than enough to copy an
+    image: give them a sparsity target. Real-valued natural images are whitened first.
 
     **Stacking.** Called as a layer, the machine returns the probabilities of its pooling units, an image with `filters`
     channels: the data of the next one.
@@ -48,6 +50,7 @@ class ConvRBM(ClosedFormModel):
         pool_size: Height and width of a block; it must divide the maps of detection units. 1 for no pooling.
         visible_type: "bernoulli" (data in [0, 1]) or "gaussian" (standardised data).
         gibbs_steps: k of CD-k, at least 1.
+        sample_reconstruction: Whether vk is sampled in the negative statistics, as in `models.rbm.RBM`.
         sparsity_target: Mean activity that the detection units of each filter are drawn to through its bias, between 0
             and 1 / pool_size^2; none for no such pull.
         sparsity_cost: Strength of that pull, relative to the likelihood's: 0 for none.
@@ -75,6 +78,7 @@ class ConvRBM(ClosedFormModel):
         pool_size=2,
         visible_type="bernoulli",
         gibbs_steps=1,
+        sample_reconstruction=False,
         sparsity_target=None,
         sparsity_cost=0.0,
         weight_stddev=0.01,
@@ -88,6 +92,7 @@ class ConvRBM(ClosedFormModel):
         self.pool_size = pool_size
         self.visible_type = visible_type
         self.gibbs_steps = gibbs_steps
+        self.sample_reconstruction = sample_reconstruction
         self.sparsity_target = sparsity_target
         self.sparsity_cost = sparsity_cost
         self.weight_stddev = weight_stddev
@@ -158,7 +163,7 @@ class ConvRBM(ClosedFormModel):
         return self._maps(ops.exp(blocks - off))
 
     def pool_probabilities(self, visible):
-        """Probability that a unit of the block is on: images -> (batch, map height / pool, map width / pool, filters)."""
+        """Probability that a unit of the block is on: images -> (batch, blocks down, blocks across, filters)."""
         return ops.sigmoid(self._pool_inputs(visible))
 
     def visible_probabilities(self, hidden):
@@ -179,12 +184,13 @@ class ConvRBM(ClosedFormModel):
 
     def draw_hidden(self, probabilities):
         """Detection units drawn with the given probabilities, whose sum in each block is at most 1; same shape."""
-        upper = ops.cumsum(self._blocks(self._states(probabilities)), axis=3)  # unit n owns draws up to its own
+        units = ops.unstack(self._blocks(self._states(probabilities)), axis=3)
+        upper = ops.stack(list(itertools.accumulate(units)), axis=3)  # ops.cumsum takes ten times as long
         shape = ops.shape(upper[:, :, :, :1])
         draw = keras.random.uniform(shape, dtype=self.compute_dtype, seed=self.seed_generator)
         drawn = ops.sum(ops.cast(draw >= upper, "int32"), axis=3, keepdims=True)  # as many as there are units: none
-        units = ops.reshape(ops.arange(self.pool_size**2, dtype="int32"), (-1, 1))
-        return self._maps(ops.cast(drawn == units, self.compute_dtype))
+        numbers = ops.reshape(ops.arange(self.pool_size**2, dtype="int32"), (-1, 1))
+        return self._maps(ops.cast(drawn == numbers, self.compute_dtype))
 
     def draw_visible(self, probabilities):
         """Images drawn with the given probabilities (means), same shape."""
@@ -199,14 +205,12 @@ class ConvRBM(ClosedFormModel):
 
         Args:
             visible: Where the chains start, shape (batch, height, width, channels).
-            steps: Number of steps, at least 0. They run in one loop, in the graph where there is one.
+            steps: Number of steps, at least 0. From 10 steps on they run in one loop, in the graph where there is one.
 
         Returns:
             Same shape.
         """
-        return ops.fori_loop(
-            0, steps, lambda _, states: self.sample_visible(self.sample_hidden(states)), self._images(visible)
-        )
+        return gibbs_chain(self, self._images(visible), steps)
 
     def reconstruct(self, visible):
         """Mean of v given the hidden probabilities of `visible`; nothing is sampled. Shape is kept."""
@@ -271,14 +275,14 @@ class ConvRBM(ClosedFormModel):
     def gradients(self, visible, training=True):
         """Minus the CD statistics of one minibatch of images, and its squared reconstruction errors, one per image."""
         hidden = self.hidden_probabilities(visible)
-        reconstruction, negative = data_chains(self, hidden, self.gibbs_steps, sample_last=False)
+        reconstruction, negative = data_chains(self, hidden, self.gibbs_steps, self.sample_reconstruction)
         kernel, visible_bias, hidden_bias = self.statistics_gap(
             visible, hidden, negative, self.hidden_probabilities(negative)
         )
-        if self.sparsity_target is not None:
-            excess = ops.mean(hidden, axis=(0, 1, 2)) - self.sparsity_target
-            positions = self.hidden_shape[0] * self.hidden_shape[1]  # the likelihood's part sums over them, too
-            hidden_bias = hidden_bias + self.sparsity_cost * positions * excess
+        if self.sparsity_target is not None:  # sums over positions, as the rest of the gradient
+            target = self.hidden_shape[0] * self.hidden_shape[1] * self.sparsity_target
+            activity = ops.sum(hidden, axis=(0, 1, 2)) / ops.cast(ops.shape(hidden)[0], hidden.dtype)
+            hidden_bias = hidden_bias + self.sparsity_cost * (activity - target)
         return [kernel, visible_bias, hidden_bias], _sum(ops.square(visible - reconstruction))
 
     def statistics_gap(self, visible, hidden, negative, negative_hidden):
@@ -288,7 +292,7 @@ class ConvRBM(ClosedFormModel):
         weighted = ops.concatenate([-hidden, negative_hidden]) / count
         # The products of all pixels and units at one offset are a convolution of images by maps, summed over images.
         kernel = ops.conv(ops.transpose(images, (3, 1, 2, 0)), ops.transpose(weighted, (1, 2, 0, 3)), padding="valid")
-        visible_bias = ops.mean(ops.sum(negative - visible, axis=(1, 2)), axis=0)
+        visible_bias = ops.sum(negative - visible, axis=(0, 1, 2)) / count  # ops.mean has 24 bits on JAX
         return [ops.transpose(kernel, (1, 2, 0, 3)), visible_bias, ops.sum(weighted, axis=(0, 1, 2))]
 
     def loss_value(self, visible):
@@ -298,8 +302,8 @@ class ConvRBM(ClosedFormModel):
     def get_config(self):
         """Returns the arguments of the constructor."""
         keys = (
-            "filters kernel_size pool_size visible_type gibbs_steps sparsity_target sparsity_cost weight_stddev "
-            "minibatch_size seed"
+            "filters kernel_size pool_size visible_type gibbs_steps sample_reconstruction sparsity_target "
+            "sparsity_cost weight_stddev minibatch_size seed"
         )
         return super().get_config() | {key: getattr(self, key) for key in keys.split()}
 

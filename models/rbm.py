@@ -3,13 +3,12 @@
 import keras
 from keras import ops
 
-from models.chains import data_chains, tempered_chains
+from models.chains import data_chains, gibbs_chain, tempered_chains
 from models.closed_form import ClosedFormModel, check_choice, check_count
+from models.pseudo_likelihood import log_odds, log_probability
+from models.statistics import centered, move_offsets, statistics_gap, variance_gap, with_sparsity
 from models.units import LEAST_LOG_VARIANCE, BernoulliUnits, GaussianUnits, LabelledUnits, NoisyRectifiedUnits
 
-UNITS_AT_ONCE = 16  # visible units that the pseudo-log-likelihood switches together: 3 MB per 100 images, 500 hidden
-CENTERING_RATE = 0.01  # of the moving averages of the offsets; Melchior et al. 2016 recommend it
-SPARSITY_DECAY = 0.9  # of the moving average of the hidden activities; the practical guide says 0.9 to 0.99
 _HIDDEN = {"bernoulli": BernoulliUnits, "gaussian": GaussianUnits, "nrelu": NoisyRectifiedUnits}
 
 
@@ -22,8 +21,8 @@ class RBM(ClosedFormModel):
         E(v, h) = -a.v - b.h - v W h                                  (both binary)
         E(v, h) = sum_i (v_i - a_i)^2 / (2 q_i) - b.h - (v / q) W h   (Gaussian visible units of variance q)
 
-    where W is `kernel` (num_visible, hidden_units), a `visible_bias` and b `hidden_bias`. With "gaussian" data should be
-    standardised: q is 1 unless `learn_variance`. The other published coupling of Gaussian units and the energy of
+    where W is `kernel` (num_visible, hidden_units), a `visible_bias` and b `hidden_bias`. With "gaussian" data should
+    be standardised: q is 1 unless `learn_variance`. The other published coupling of Gaussian units and the energy of
     rectified ones are in `models.units`.
 
     **What is sampled and what is a probability** in an update by CD-k, from data v0 (as in `rbm.m` of Science 2006):
@@ -39,12 +38,12 @@ class RBM(ClosedFormModel):
     | labels in vk | as vk: softmax probabilities, or one label sampled |
 
     With `persistent` (PCD) the chains do not start at the data but where the last update left them; their visible
-    states are always sampled, since a chain of means does not have the model's distribution. With `temperatures` above 1
-    they are replicas at as many temperatures that exchange states, and the one at temperature 1 gives the statistics.
+    states are always sampled, since a chain of means does not have the model's distribution. With `temperatures` above
+    1 they are replicas at as many temperatures that exchange states; the one at temperature 1 gives the statistics.
 
     **Training.** Without centering and sparsity, the update is exactly the gradient of mean F(v0) - mean F(vk), F the
-    free energy and vk held constant; that difference is logged as `loss` where there is one. The logs hold
-    `reconstruction_error`: squared error per image, summed over its units, of v0 against its reconstruction.
+    free energy and vk held constant. The logs hold `reconstruction_error`: squared error per image, summed over its
+    units, of v0 against its reconstruction; and, where one batch is one update, `loss`, that of `loss_value`.
 
     Args:
         hidden_units: Number of hidden units, at least 1.
@@ -59,8 +58,8 @@ class RBM(ClosedFormModel):
         sample_reconstruction: Whether vk is sampled in the negative statistics of CD. With probabilities there is
             less noise; with samples the gradient becomes exact as k grows.
         centering: None; "data": statistics are taken about the data's means; "enhanced": about the average of the
-            data's and the model's means. The model stays the same, its updates no longer depend on whether a unit or its
-            complement is called 1. Binary units only.
+            data's and the model's means. The model stays the same, but its updates no longer depend on whether a unit
+            or its complement is called 1 (without weight cost: see `models.statistics`). Binary units only.
         sparsity_target: Mean activity that hidden units are drawn to, in (0, 1); none for no such pull.
         sparsity_cost: Strength of that pull, on biases and weights.
         coupling: "variance" or "deviation", of Gaussian visible units: see `models.units.GaussianUnits`.
@@ -131,15 +130,16 @@ class RBM(ClosedFormModel):
             check_count(key, getattr(self, key))
         check_count("label_units", self.label_units, least=0)
         binary = self.visible_type == self.hidden_type == "bernoulli"
+        gaussian, target = self.visible_type == "gaussian", self.sparsity_target
         for refused, sentence in (
-            (self.visible_type == "gaussian" == self.hidden_type, "Gaussian units on both sides have no bounded energy"),
+            (gaussian and self.hidden_type == "gaussian", "Gaussian units on both sides have no bounded energy"),
             (self.centering and not binary, "`centering` is defined here for binary units on both sides"),
             (self.temperatures > 1 and not binary, "`temperatures` above 1 need binary units on both sides"),
             (self.temperatures > 1 and not self.persistent, "`temperatures` above 1 need persistent=True"),
-            (self.learn_variance and self.visible_type != "gaussian", "`learn_variance` needs Gaussian visible units"),
-            (self.label_units and self.visible_type == "gaussian", "`label_units` need binary visible units beside them"),
+            (self.learn_variance and not gaussian, "`learn_variance` needs Gaussian visible units"),
+            (self.label_units and gaussian, "`label_units` need binary visible units beside them"),
             (self.label_units == 1, "`label_units` must be at least 2, or 0 for none"),
-            (self.sparsity_target is not None and not 0 < self.sparsity_target < 1, "`sparsity_target` is not in (0, 1)"),
+            (target is not None and not 0 < target < 1, "`sparsity_target` must be above 0 and below 1, or None"),
         ):
             if refused:
                 raise ValueError(f"{sentence}. Received: {self.get_config()}")
@@ -240,7 +240,9 @@ class RBM(ClosedFormModel):
         Returns:
             Shape (batch, num_visible).
         """
-        return self._visible.mean(_scaled(self._to_visible(self._tensor(hidden)), beta), _scaled(self.visible_bias, beta))
+        return self._visible.mean(
+            _scaled(self._to_visible(self._tensor(hidden)), beta), _scaled(self.visible_bias, beta)
+        )
 
     def sample_hidden(self, visible):
         """States drawn from p(h | v): shape (batch, num_visible) -> (batch, hidden_units)."""
@@ -263,17 +265,12 @@ class RBM(ClosedFormModel):
 
         Args:
             visible: Where the chains start, shape (batch, num_visible).
-            steps: Number of steps, at least 0. From 10 steps on they run in one loop, in the graph where there is one.
+            steps: Number of steps, at least 0.
 
         Returns:
             Shape (batch, num_visible).
         """
-        visible = self._tensor(visible)
-        if steps >= 10:
-            return ops.fori_loop(0, steps, lambda _, states: self.sample_visible(self.sample_hidden(states)), visible)
-        for _ in range(steps):
-            visible = self.sample_visible(self.sample_hidden(visible))
-        return visible
+        return gibbs_chain(self, self._tensor(visible), steps)
 
     def reconstruct(self, visible):
         """Mean of v given the hidden probabilities of `visible`; nothing is sampled. Shape is kept."""
@@ -301,28 +298,19 @@ class RBM(ClosedFormModel):
                 f'Received: visible_type="{self.visible_type}"'
             )
         visible = self._tensor(visible)
-        inputs = self._to_hidden(visible)
         binary = visible.shape[1] - self.label_units
-        log_odds = [
-            self._log_odds(visible, inputs, slice(start, min(start + UNITS_AT_ONCE, binary)))
-            for start in range(0, binary, UNITS_AT_ONCE)
-        ]
-        log_odds = ops.concatenate(log_odds, axis=1)
         states, labels = visible[:, :binary], visible[:, binary:]
-        missed = ops.sum(states * ops.softplus(-log_odds) + (1 - states) * ops.softplus(log_odds), axis=1)
-        if not self.label_units:
-            return -missed
-        return ops.sum(labels * ops.log_softmax(-self.free_energy_by_label(states)), axis=1) - missed
-
-    def _log_odds(self, visible, inputs, units):
-        """Log p(v_i = 1 | rest) / p(v_i = 0 | rest) for a slice of units: (batch, units of the slice)."""
-        kernel = self.kernel[units]
-        off = ops.expand_dims(inputs, 1) - ops.expand_dims(visible[:, units], 2) * kernel
-        on = self._hidden_log_sums(off + kernel) - self._hidden_log_sums(off)
-        return self.visible_bias[units] + on
-
-    def _hidden_log_sums(self, inputs):
-        return self._hidden.log_sum(inputs, self.hidden_bias)
+        odds = log_odds(
+            states,
+            self._to_hidden(visible),
+            self.kernel[:binary],
+            self.visible_bias[:binary],
+            lambda inputs: self._hidden.log_sum(inputs, self.hidden_bias),
+        )
+        total = log_probability(states, odds)
+        if self.label_units:
+            total = total + ops.sum(labels * ops.log_softmax(-self.free_energy_by_label(states)), axis=1)
+        return total
 
     def set_visible_bias(self, mean, margin=0.001):
         """Sets the visible biases so that, without hidden units, the model has the data's mean; offsets too.
@@ -341,10 +329,6 @@ class RBM(ClosedFormModel):
         if self.centering:
             self.visible_offset.assign(mean)
 
-    def uniform(self, shape):
-        """Random numbers between 0 and 1 from the machine's own stream."""
-        return keras.random.uniform(shape, dtype=self.compute_dtype, seed=self.seed_generator)
-
     def _to_hidden(self, visible):
         return ops.matmul(self._visible.coupled(visible), self.kernel)
 
@@ -354,14 +338,22 @@ class RBM(ClosedFormModel):
     # Training ----------------------------------------------------------------------------------------------------
 
     def gradients(self, visible, training=True):
-        """Minus the CD or PCD statistics of one minibatch (batch, num_visible), and its squared reconstruction errors."""
+        """The CD or PCD gradients of one minibatch (batch, num_visible), and its squared reconstruction errors."""
         hidden = self.hidden_probabilities(visible)
         reconstruction, negative = self.negative_phase(visible, hidden, training)
-        gradients = self.statistics_gap(visible, hidden, negative, self.hidden_probabilities(negative))
+        negative_hidden = self.hidden_probabilities(negative)
+        gradients = gap = statistics_gap(self._visible, visible, hidden, negative, negative_hidden)
+        if self.learn_variance:
+            inputs, negative_inputs = self._to_visible(hidden), self._to_visible(negative_hidden)
+            of_variance = variance_gap(self._visible, self.visible_bias, visible, inputs, negative, negative_inputs)
+            gradients = [*gap, of_variance]
         if self.sparsity_target is not None:
-            gradients = self._with_sparsity(gradients, visible, hidden, training)
+            means = (ops.mean(states, axis=0) for states in (self._visible.coupled(visible), hidden))
+            gradients = with_sparsity(self, gradients, *means, training)
         if self.centering:
-            gradients = self._centered(gradients, visible, hidden, negative, training)
+            gradients = centered(self, gradients)
+            if training:
+                move_offsets(self, visible, hidden, gap)
         return gradients, ops.sum(ops.square(visible - reconstruction), axis=-1)
 
     def negative_phase(self, visible, hidden, training=True):
@@ -384,54 +376,6 @@ class RBM(ClosedFormModel):
             self.chains.assign(chains)
         return reconstruction, negative
 
-    def statistics_gap(self, visible, hidden, negative, negative_hidden):
-        """Negative minus positive statistics: the gradient for kernel, visible and hidden bias, and log variance."""
-        count, negative_count = (ops.cast(ops.shape(states)[0], hidden.dtype) for states in (visible, negative))
-        weighted = [hidden * (-1 / count), negative_hidden * (1 / negative_count)]
-        states = ops.concatenate([visible, negative])  # one product of both: a tenth faster than two and a difference
-        of_bias = self._visible.bias_statistic
-        gap = [
-            ops.matmul(ops.transpose(self._visible.coupled(states)), ops.concatenate(weighted)),
-            ops.mean(of_bias(negative), axis=0) - ops.mean(of_bias(visible), axis=0),
-            ops.sum(weighted[0], axis=0) + ops.sum(weighted[1], axis=0),
-        ]
-        return [*gap, self._variance_gap(visible, hidden, negative, negative_hidden)] if self.learn_variance else gap
-
-    def _variance_gap(self, visible, hidden, negative, negative_hidden):
-        means = [
-            ops.mean(self._visible.variance_statistic(states, self._to_visible(h), self.visible_bias), axis=0)
-            for states, h in ((negative, negative_hidden), (visible, hidden))
-        ]
-        return means[0] - means[1]
-
-    def _with_sparsity(self, gradients, visible, hidden, training):
-        """Adds cost x (activity - target) to the gradients of hidden biases and, times the mean input, of weights."""
-        activity = SPARSITY_DECAY * self.activity + (1 - SPARSITY_DECAY) * ops.mean(hidden, axis=0)
-        if training:
-            self.activity.assign(activity)
-        excess = self.sparsity_cost * (activity - self.sparsity_target)
-        mean_input = ops.expand_dims(ops.mean(self._visible.coupled(visible), axis=0), 1)
-        kernel, visible_bias, hidden_bias, *rest = gradients
-        return [kernel + mean_input * excess, visible_bias, hidden_bias + excess, *rest]
-
-    def _centered(self, gradients, visible, hidden, negative, training):
-        """The gradients about the offsets m and l, carried over to the weights of the machine as it stands.
-
-        With dW = <(v - m)(h - l)'> that is da = <v> - dW l and db = <h> - dW' m, each data minus model.
-        """
-        kernel, visible_bias, hidden_bias = gradients
-        m, l = ops.convert_to_tensor(self.visible_offset), ops.convert_to_tensor(self.hidden_offset)
-        kernel = kernel - ops.expand_dims(m, 1) * hidden_bias - ops.expand_dims(visible_bias, 1) * l
-        centered = [kernel, visible_bias - ops.matmul(kernel, l), hidden_bias - ops.matmul(m, kernel)]
-        if training:
-            half = 0.5 if self.centering == "enhanced" else 0.0  # of the model's mean; gradients are model minus data
-            for offset, states, gap in (
-                (self.visible_offset, visible, visible_bias),
-                (self.hidden_offset, hidden, hidden_bias),
-            ):
-                offset.assign(offset + CENTERING_RATE * (ops.mean(states, axis=0) + half * gap - offset))
-        return centered
-
     def loss_value(self, visible):
         """Mean F(v) minus the mean F of its mean-field reconstruction, in nats: near 0 when training is far on."""
         return ops.mean(self.free_energy(visible)) - ops.mean(self.free_energy(self.reconstruct(visible)))
@@ -447,7 +391,7 @@ class RBM(ClosedFormModel):
 
 
 def _scaled(tensor, beta):
-    return tensor if isinstance(beta, int) and beta == 1 else tensor * ops.cast(beta, tensor.dtype)
+    return tensor if isinstance(beta, int) and beta == 1 else tensor * ops.convert_to_tensor(beta, tensor.dtype)
 
 
 def _at_least_least_variance(log_variance):

@@ -69,18 +69,19 @@ class MomentumSGD(keras.optimizers.Optimizer):
         """Updates `variable` in place by one step along `gradient`, which has the same shape."""
         velocity = self.velocities[self._get_variable_index(variable)]
         learning_rate = ops.cast(learning_rate, variable.dtype)
-        momentum = ops.cast(self._current_momentum(), variable.dtype)
+        momentum = self._current_momentum(variable.dtype)
         step = ops.subtract(ops.multiply(momentum, velocity), ops.multiply(learning_rate, gradient))
         if self.weight_cost and len(variable.shape) > 1:
-            shrinkage = ops.multiply(learning_rate, ops.cast(self.weight_cost, variable.dtype))
+            shrinkage = ops.multiply(learning_rate, self.weight_cost)
             step = ops.subtract(step, ops.multiply(shrinkage, variable))
         self.assign(velocity, step)
         self.assign_add(variable, step)
 
-    def _current_momentum(self):
+    def _current_momentum(self, dtype):
         if self.momentum == self.initial_momentum or not self.momentum_switch:
             return self.momentum
-        return ops.where(self.iterations < self.momentum_switch, self.initial_momentum, self.momentum)
+        early, late = (ops.convert_to_tensor(m, dtype) for m in (self.initial_momentum, self.momentum))
+        return ops.where(self.iterations < self.momentum_switch, early, late)
 
     def get_config(self):
         """Returns the arguments of the constructor."""

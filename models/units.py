@@ -106,7 +106,7 @@ class GaussianUnits:
         return mean + self._times_variance(noise, 0.5)
 
     def log_sum(self, inputs, biases):
-        """Log of the integral over all states of exp(-self energy + x times coupled), nats: (batch, units) -> (batch,)."""
+        """Log of the integral over all states of exp(-self energy + x coupled(s)), nats: (batch, units) -> (batch,)."""
         quadratic = 0.5 * self._times_variance(ops.square(inputs), 1 - 2 * self.power)
         terms = quadratic + inputs * self.coupled(ops.broadcast_to(biases, ops.shape(inputs))) + _HALF_LOG_2_PI
         if self.log_variance is not None:
@@ -124,8 +124,8 @@ class NoisyRectifiedUnits:
 
     They stand for infinitely many binary copies of one unit with the same weights and biases lower by 0.5, 1.5, 2.5,
     ...; the state is the number of copies that are on. The mean of that number is log(1 + exp(x)) to within 0.0106,
-    which is what `mean` returns; `log_sum` is its integral, so that gradients and free energies fit each other exactly, and
-    is within 0.042 nats a unit of the sum over all copies. `self_energy` is that of the copies, exactly.
+    which is what `mean` returns; `log_sum` is its integral, so that gradients and free energies fit each other exactly,
+    and is within 0.042 nats a unit of the sum over all copies. `self_energy` is that of the copies, exactly.
     """
 
     @staticmethod
@@ -160,7 +160,7 @@ class NoisyRectifiedUnits:
     def log_sum(inputs, biases):
         """Integral of the mean, minus the dilogarithm of -exp(x), nats: (batch, units) -> (batch,)."""
         total = inputs + biases
-        low = ops.softplus(-ops.abs(total))
+        low = ops.softplus(ops.where(total > 0, -total, total))  # unlike -abs, differentiable at 0 as well
         series = 0.0
         for coefficient in reversed(_DEBYE):
             series = (series + coefficient) * ops.square(low)

@@ -17,10 +17,10 @@ from pipeline.config import RunConfig
 from pipeline.fields import did_you_mean, nearest
 
 VERBS = {
-    "run": "train, judge and push a classifier: from images to a servable model",
-    "presets": "list the presets with expected time and error",
+    "run": "train, judge and push a model: from images to what can be served",
+    "presets": "list the presets with expected time and result",
     "show": "print a configuration as YAML that `run --config` takes back",
-    "predict": "the five best labels for images, from the newest pushed model",
+    "predict": "what the newest pushed model says of images, such as the five best labels",
     "ui": "open MLflow on what the runs logged",
     "rollback": "publish an older version of a model again",
     "doctor": "check this machine and say what to mend",

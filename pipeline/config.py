@@ -15,10 +15,19 @@ class GatesConfig:
         allow_missing_classes: Whether a class may be missing from a split.
         max_top1_error: Largest top-1 error on the test split; none means only `min_gain` is asked.
         max_top5_error: Largest top-5 error on the test split; none means it is not asked.
+        max_squared_error: Largest mean squared error of a reconstruction on the test split, summed over the values of
+            an image, which are scaled to [0, 1]; none means only `min_gain` is asked.
+        min_log_probability: Least mean log-probability of the images of the test split, in nats; none means only
+            `min_gain` is asked.
         min_gain: How far the model must be above the best constant answer, as a share of what that answer gets
-            wrong: 0 is a model that always says the most frequent class, 1 a perfect one.
+            wrong: 0 is the constant answer itself, 1 a perfect model. The constant answer is the most frequent class;
+            for a reconstruction the mean training image; for log-probabilities independent pixels.
         max_error_increase: How many percentage points the top-1 error on validation may lie above the error of the
             newest other blessed model.
+        max_squared_error_increase: How much the squared error per image on validation may lie above that of the newest
+            other blessed model.
+        max_log_probability_decrease: How many nats the log-probability on validation may lie below that of the newest
+            other blessed model.
     """
 
     max_broken_percent: float = 0.1
@@ -26,8 +35,12 @@ class GatesConfig:
     allow_missing_classes: bool = False
     max_top1_error: float | None = None
     max_top5_error: float | None = None
+    max_squared_error: float | None = None
+    min_log_probability: float | None = None
     min_gain: float = 0.1
     max_error_increase: float = 0.0
+    max_squared_error_increase: float = 0.0
+    max_log_probability_decrease: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ class RunConfig:
         seed: Decides splits, initial weights, sampling and shuffling.
         home: Folder that holds all that runs leave behind.
         model: The network.
-        training: Its supervised training.
+        training: Its training by back-propagation.
         gates: What stops the run.
     """
 

@@ -1,18 +1,20 @@
-"""What a finished run comes to, read from its artifacts: errors, refusals, the pushed model, the data."""
+"""What a finished run comes to, read from its artifacts: results, refusals, the pushed model, the data."""
 
 import csv
 import io
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfx.utils import path_utils
 
 from components import evaluator, features, input_pipeline, publishing
 from components.manifest import count_images
 from components.pusher import PUSHED_DESTINATION, is_blessed
+from components.served_model import PARTITION_FILE
 from pipeline.station import StationReport
 
 if TYPE_CHECKING:
@@ -27,16 +29,31 @@ def _uri(stations: Stations, name: str, key: str) -> str:
 
 
 def metrics(stations: Stations) -> dict[str, float]:
-    """`<split>_top1_error` and so on for validation and test, in percent, with intervals; and the gain."""
-    values: dict[str, float] = {}
+    """Figures of the whole run: see `evaluator.read_metrics`, with the split's name before each, and log Z in nats."""
+    values = {
+        name if name == "log_z" else f"log_z_{name}": value
+        for name, value in _partition(stations).items()
+        if name != "warnings"
+    }
     for split, name in _EVALUATORS.items():
         overall = evaluator.read_metrics(_uri(stations, name, "evaluation"))["overall"]
         values |= {f"{split}_{metric}": value for metric, value in overall.items()}
     return values
 
 
+def warnings(stations: Stations) -> tuple[str, ...]:
+    """Reasons not to trust the figures: what annealed importance sampling says of itself."""
+    return tuple(_partition(stations).get("warnings", ()))
+
+
+def _partition(stations: Stations) -> dict[str, Any]:
+    """What the model says of its partition function; empty for a model without one."""
+    file = Path(path_utils.serving_model_path(_uri(stations, "Trainer", "model")), "assets", PARTITION_FILE)
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+
+
 def slices_table(stations: Stations, split: str) -> str:
-    """Errors by class and by band of size and luminance, as CSV: one line per slice, percent with 95 % intervals."""
+    """Measures by class and by band of size and luminance, as CSV: one line per slice, with 95 % intervals."""
     by_slice = evaluator.read_metrics(_uri(stations, _EVALUATORS[split], "evaluation"))
     columns = sorted(by_slice["overall"])
     table = io.StringIO()

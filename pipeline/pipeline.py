@@ -17,8 +17,10 @@ from components.evaluator import test_config, validation_config
 from components.example_gen import ImageExampleGen
 from components.fingerprint import fingerprint
 from components.infra_validator import InfraValidator
+from components.measures import MEASURES
 from components.pusher import Pusher
 from components.rbm_pretrainer import RBMPretrainer
+from components.trainer import room
 from pipeline.config import RunConfig
 from pipeline.home import Home
 
@@ -26,8 +28,6 @@ from pipeline.home import Home
 # And where no image is named, TFX packs a copy of itself for remote workers before every Beam station (3 s each, left
 # in /tmp for good); the workers here are this process.
 _BEAM_ARGUMENTS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
-# The k of the top-k errors that are measured; more than five classes are needed for the second.
-_TOP = (1, 5)
 
 
 def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
@@ -38,6 +38,9 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
     """
     home = Home(Path(config.home).resolve())
     splits = (features.TRAIN, features.VALIDATION) if config.training.use_validation else (features.TRAIN,)
+    station = StationConfig(config.model, config.seed, splits, config.training)
+    objective = config.model.objective
+    measures = MEASURES[objective]
     image = {"image_size": list(config.model.image_size), "channels": config.model.channels}
 
     example_gen = ImageExampleGen(
@@ -87,7 +90,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
     rbm_pretrainer = RBMPretrainer(
         examples=examples,
         transform_graph=transform_graph,
-        config=StationConfig(config.model, config.seed, splits).to_json(),
+        config=station.for_pretraining().to_json(),
         fingerprint=fingerprint("components.rbm_pretrainer"),
     )
 
@@ -100,8 +103,8 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         train_args=tfx.proto.TrainArgs(splits=[features.TRAIN]),
         eval_args=tfx.proto.EvalArgs(splits=[features.VALIDATION]),
         custom_config={
-            "config": StationConfig(config.model, config.seed, splits, config.training).to_json(),
-            "fingerprint": fingerprint("components.trainer"),
+            "config": station.to_json(),
+            "fingerprint": fingerprint("components.trainer", room(objective)),
         },
     )
     model = trainer.outputs["model"]
@@ -119,16 +122,16 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         example_splits=[features.VALIDATION],
         model=model,
         baseline_model=baseline.outputs["model"],
-        eval_config=validation_config(_TOP, config.gates.min_gain, config.gates.max_error_increase),
+        eval_config=validation_config(objective, config.gates.min_gain, getattr(config.gates, measures[0].change)),
     )
 
-    max_errors = {1: config.gates.max_top1_error, 5: config.gates.max_top5_error}
+    bounds = {measure.name: getattr(config.gates, measure.bound) for measure in measures}
     test_evaluator = tfx.components.Evaluator(
         examples=examples,
         example_splits=[features.TEST],
         model=model,
         eval_config=test_config(
-            _TOP, config.gates.min_gain, {k: bound for k, bound in max_errors.items() if bound is not None}
+            objective, config.gates.min_gain, {name: bound for name, bound in bounds.items() if bound is not None}
         ),
     ).with_id("TestEvaluator")
     test_evaluator.add_upstream_node(evaluator)

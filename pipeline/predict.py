@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import UsageError
+from components.measures import ALL
 from components.publishing import versions
 from pipeline.fields import did_you_mean, nearest
 from pipeline.home import Home
@@ -69,32 +70,46 @@ def read_images(paths: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]
 
 
 def as_text(predictions: Mapping[str, Prediction]) -> str:
-    """One line per image: labels with their probability in percent, best first."""
+    """One line per image: labels with their probability in percent, best first, or the figures of other models."""
     width = max(map(len, predictions), default=0)
-    lines = []
-    for path, prediction in predictions.items():
-        best = "   ".join(
-            f"{label} {score:.2%}" for label, score in zip(prediction.classes, prediction.scores, strict=True)
-        )
-        lines.append(f"{path:<{width}}   {best}\n")
-    return "".join(lines)
+    return "".join(f"{path:<{width}}   {'   '.join(_words(each))}\n" for path, each in predictions.items())
+
+
+def _words(prediction: Prediction) -> list[str]:
+    labels = zip(prediction.classes, prediction.scores, strict=True)
+    said = [f"{label} {score:.2%}" for label, score in labels]
+    figures = prediction.figures
+    for measure in ALL:
+        if measure.name in figures:
+            said.append(f"{measure.words} {figures[measure.name]:.2f}{measure.unit}")
+        if measure.constant in figures:
+            said.append(f"{measure.constant_words} {figures[measure.constant]:.2f}")
+    return said
 
 
 def as_json(model: PushedModel, predictions: Mapping[str, Prediction], errors: Mapping[str, str]) -> str:
-    """One object: model, version, and per image its classes and scores, or its error."""
-    answered = [
-        {"image": path, "classes": list(each.classes), "scores": list(each.scores)}
-        for path, each in predictions.items()
-    ]
+    """One object: model, version, and per image its classes and scores or its figures, or its error."""
+    answered = [{"image": path, **_fields(each)} for path, each in predictions.items()]
     refused = [{"image": path, "error": error} for path, error in errors.items()]
     whole = {"model": model.name, "version": model.version, "predictions": answered + refused}
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
+def _fields(prediction: Prediction) -> dict[str, object]:
+    if not prediction.classes:
+        return dict(prediction.figures)
+    return {"classes": list(prediction.classes), "scores": list(prediction.scores), **prediction.figures}
+
+
 def as_csv(predictions: Mapping[str, Prediction]) -> str:
-    """One row per image and label: image, rank, label, score."""
+    """One row per image and label: image, rank, label, score; or one row per image: image and its figures."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    first = next(iter(predictions.values()), Prediction())
+    if first.figures and not first.classes:
+        writer.writerow(("image", *first.figures))
+        writer.writerows((path, *each.figures.values()) for path, each in predictions.items())
+        return text.getvalue()
     writer.writerow(("image", "rank", "label", "score"))
     for path, prediction in predictions.items():
         for rank, (label, score) in enumerate(zip(prediction.classes, prediction.scores, strict=True), start=1):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from components.errors import UsageError
+from pipeline.combinations import check_combinations
 from pipeline.config import RunConfig
 from pipeline.fields import did_you_mean, flatten
 from pipeline.home import Home
@@ -56,6 +57,7 @@ _RATE = Range(0, _FINITE, open_low=True)
 _MOMENTUM = Range(0, 1, open_high=True)
 _PENALTY = Range(0, _FINITE)
 _PERCENT = Range(0, 100)
+_DROPPED = Range(0, 1, open_high=True)
 
 # Every number of the configuration; for lists, of each element.
 RANGES = {
@@ -75,19 +77,37 @@ RANGES = {
     "model.pretraining.weight_cost": _PENALTY,
     "model.pretraining.weight_stddev": _RATE,
     "model.pretraining.gibbs_steps": _COUNT,
+    "model.pretraining.temperatures": _COUNT,
+    "model.pretraining.sparsity_target": _SHARE,
+    "model.pretraining.sparsity_cost": _PENALTY,
+    "model.up_down.epochs": _COUNT_OR_NONE,
+    "model.up_down.gibbs_steps": _COUNT,
+    "model.up_down.batch_size": _COUNT,
+    "model.up_down.learning_rate": _RATE,
+    "model.up_down.momentum": _MOMENTUM,
+    "model.up_down.weight_cost": _PENALTY,
+    "model.partition.chains": Range(2),
+    "model.partition.temperatures": Range(3),
     "training.epochs": _COUNT,
     "training.batch_size": _COUNT,
     "training.learning_rate": _RATE,
     "training.momentum": _MOMENTUM,
     "training.weight_cost": _PENALTY,
+    "training.input_dropout": _DROPPED,
+    "training.hidden_dropout": _DROPPED,
+    "training.max_norm": _RATE,
     "training.top_layer_epochs": _COUNT_OR_NONE,
     "training.patience": _COUNT_OR_NONE,
     "gates.max_broken_percent": _PERCENT,
     "gates.max_leaked_percent": _PERCENT,
     "gates.max_top1_error": _PERCENT,
     "gates.max_top5_error": _PERCENT,
+    "gates.max_squared_error": _PENALTY,
+    "gates.min_log_probability": Range(-_FINITE, 0),
     "gates.min_gain": Range(0, 1, open_high=True),
     "gates.max_error_increase": _PERCENT,
+    "gates.max_squared_error_increase": _PENALTY,
+    "gates.max_log_probability_decrease": _PENALTY,
 }
 
 
@@ -98,6 +118,7 @@ def check(config: RunConfig) -> None:
         UsageError: The first thing that is wrong, with its cure.
     """
     check_ranges(config)
+    check_combinations(config)
     check_name(config.name)
     check_data(config.data)
     home = Home(Path(config.home))

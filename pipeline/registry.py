@@ -16,6 +16,20 @@ VERSION_TAG = "serving_version"
 URI_TAG = "saved_model"
 LABELS_FILE = "assets/labels.txt"
 _EXAMPLE_FILE = "input_example.json"
+_KINDS = {
+    "classification": "classifier", "joint": "classifier", "reconstruction": "autoencoder", "density": "density",
+}  # fmt: skip
+# Outputs of `serving_default` by kind of model; a plural is an array for each image.
+_OUTPUTS = {
+    "classifier": {"probabilities": "floats", "classes": "strings", "scores": "floats"},
+    "autoencoder": {
+        "code": "floats", "reconstruction": "floats", "squared_error": "float", "mean_image_error": "float",
+    },
+    "density": {
+        "log_probability": "float", "base_rate_log_probability": "float",
+        "hidden": "floats", "reconstruction": "floats",
+    },
+}  # fmt: skip
 
 
 def register(
@@ -27,6 +41,7 @@ def register(
     *,
     metrics: Mapping[str, float],
     example: bytes | None = None,
+    objective: str = "classification",
 ) -> str:
     """Registers a pushed SavedModel as an external model and makes it the champion; a known one is only made champion.
 
@@ -41,6 +56,7 @@ def register(
         version: The version it is served as; MLflow counts its own, which is returned.
         metrics: The model's results; they are logged on the run too.
         example: An encoded image.
+        objective: Of the model, which decides what it answers.
 
     Returns:
         MLflow's version.
@@ -48,7 +64,7 @@ def register(
     tags = {URI_TAG: pushed_uri, VERSION_TAG: str(version)}
     known = _find(client, name, tags)
     if known is None:
-        model = _describe(client, run_id, name, tags, metrics, example)
+        model = _describe(client, run_id, name, tags, metrics, example, objective)
         known = client.create_model_version(
             name,
             source=f"models:/{model.model_id}",
@@ -103,6 +119,7 @@ def _describe(
     tags: dict[str, str],
     metrics: Mapping[str, float],
     example: bytes | None,
+    objective: str,
 ) -> Any:
     """Makes the external model.
 
@@ -116,17 +133,19 @@ def _describe(
         name=re.sub(r"[/:.%\"']", "-", name),  # MLflow takes none of these here
         source_run_id=run_id,
         tags=tags | {MLFLOW_MODEL_IS_EXTERNAL: "true"},
-        model_type="image-classifier",
+        model_type=f"image-{_KINDS[objective]}",
     )
     with TemporaryDirectory() as folder:
-        _write_description(Path(folder), model, {MLFLOW_MODEL_IS_EXTERNAL: True, **tags}, example)
+        _write_description(Path(folder), model, {MLFLOW_MODEL_IS_EXTERNAL: True, **tags}, example, objective)
         client.log_model_artifacts(model.model_id, folder)
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     client.log_batch(run_id, metrics=metric_entities(metrics, model_id=model.model_id))
     return client.finalize_logged_model(model.model_id, "READY")
 
 
-def _write_description(folder: Path, model: Any, metadata: dict[str, Any], example: bytes | None) -> None:
+def _write_description(
+    folder: Path, model: Any, metadata: dict[str, Any], example: bytes | None, objective: str
+) -> None:
     """Writes MLflow's MLmodel file and, beside it, the input example as a table of one row, bytes in base64."""
     from mlflow.models import Model
 
@@ -136,7 +155,7 @@ def _write_description(folder: Path, model: Any, metadata: dict[str, Any], examp
         run_id=model.source_run_id,
         model_id=model.model_id,
         model_uuid=model.model_id,
-        signature=signature(),
+        signature=signature(objective),
         metadata=metadata | ({"labels": labels} if labels else {}),
     )
     if example is not None:
@@ -150,21 +169,16 @@ def _write_description(folder: Path, model: Any, metadata: dict[str, Any], examp
     described.save(str(folder / "MLmodel"))
 
 
-def signature() -> Any:
-    """MLflow's form of the SavedModel's `serving_default`: one encoded image a row in, the best classes out."""
+def signature(objective: str) -> Any:
+    """MLflow's form of the SavedModel's `serving_default`: one encoded image a row in, the answers out."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array
 
+    types = {"float": DataType.float, "floats": Array(DataType.float), "strings": Array(DataType.string)}
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.binary, "image_bytes")]),
-        outputs=Schema(
-            [
-                ColSpec(Array(DataType.float), "probabilities"),
-                ColSpec(Array(DataType.string), "classes"),
-                ColSpec(Array(DataType.float), "scores"),
-            ]
-        ),
+        outputs=Schema([ColSpec(types[kind], name) for name, kind in _OUTPUTS[_KINDS[objective]].items()]),
     )
 
 

@@ -40,10 +40,12 @@ class RunResult:
         served_version: the newest one there is, which servers answer with; another one after a rollback.
         up_to_date: whether it had been pushed before.
         mlflow_run_id: the parent run.
-        metrics: `validation_top1_error`, `test_top1_error`, `test_top5_error` in percent, each with `_low` and
-            `_high`, its 95 % interval.
+        metrics: the measures of the model's objective (`components.measures`) on validation and test, such as
+            `test_top1_error` in percent or `test_log_probability` in nats, each with `_low` and `_high`, its 95 %
+            interval.
         stations: what became of each, in order.
         log_file: all that the stations and their libraries said.
+        warnings: reasons not to trust the metrics, one sentence each without its full stop.
     """
 
     blessed: bool
@@ -55,6 +57,7 @@ class RunResult:
     metrics: dict[str, float]
     stations: list[StationReport]
     log_file: str
+    warnings: tuple[str, ...] = ()
 
 
 def run_local(config: RunConfig, screen: Screen | None = None) -> RunResult:
@@ -180,6 +183,7 @@ def _conclude(
         metrics=outcome.metrics(by_name),
         stations=stations,
         log_file=str(log_file),
+        warnings=outcome.warnings(by_name),
     )
 
 

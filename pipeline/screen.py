@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from components.measures import ALL, TOP1
 from pipeline.streams import redirected
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Screen:
         self._console.print(self._table())
 
     def summary(self, result: "RunResult") -> None:
-        """The end of a run: table of stations, error with confidence interval, blessing, version, path, next steps."""
+        """The end of a run: table of stations, results with confidence intervals, blessing, version, next steps."""
         self.stations(result.stations)
         for line in summary_lines(result):
             self._say(line)
@@ -161,7 +162,7 @@ class Screen:
 
 def summary_lines(result: "RunResult") -> list[str]:
     """What is said below the table of a finished run, line by line."""
-    lines = [*_errors(result.metrics), ""]
+    lines = [*_results(result.metrics), *(f"Warning: {sentence}." for sentence in result.warnings), ""]
     if result.pushed_uri and result.up_to_date:
         lines.append(f"Up to date: version {result.pushed_version} was pushed before, and nothing has changed since.")
     elif result.pushed_uri:
@@ -178,23 +179,35 @@ def summary_lines(result: "RunResult") -> list[str]:
     lines.append(f"Log:   {result.log_file}")
     if result.pushed_uri:
         lines += [
-            "Next:  vision-tfx predict IMAGE...   five best labels",
+            f"Next:  vision-tfx predict IMAGE...   {_answer(result.metrics)}",
             "       vision-tfx ui                 what the run logged",
         ]
     return lines
 
 
-def _errors(metrics: dict[str, float]) -> list[str]:
+def _results(metrics: dict[str, float]) -> list[str]:
     lines = []
     for split in ("validation", "test"):
         parts = []
-        for k in (1, 5):
-            key = f"{split}_top{k}_error"
+        for measure in ALL:
+            key = f"{split}_{measure.name}"
             if key in metrics:
-                parts.append(f"top-{k} error {metrics[key]:.2f} %{_interval(metrics, key)}")
+                parts.append(f"{measure.words} {metrics[key]:.2f}{measure.unit}{_interval(metrics, key)}")
+            constant = f"{split}_{measure.constant}"
+            if constant in metrics:
+                parts.append(f"{measure.constant_words} {metrics[constant]:.2f}")
         if parts:
             lines.append(f"{split:<11}" + "   ".join(parts))
+    if "log_z" in metrics:
+        bracket = f"bracket {metrics['log_z_lower']:.2f} to {metrics['log_z_upper']:.2f}"
+        error = f"standard error {metrics['log_z_standard_error']:.3f}"
+        lines.append(f"{'log Z':<11}{metrics['log_z']:.2f} nats ({bracket}, {error})")
     return lines
+
+
+def _answer(metrics: dict[str, float]) -> str:
+    measure = next((measure for measure in ALL if f"test_{measure.name}" in metrics), TOP1)
+    return "five best labels" if measure is TOP1 else f"{measure.words} of each image"
 
 
 def _interval(metrics: dict[str, float], key: str) -> str:

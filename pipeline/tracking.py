@@ -179,11 +179,18 @@ class RunTracker:
         Args:
             pushed_uri: Folder of the pushed SavedModel.
             version: The version it is served as.
-            metrics: Its results on test and validation, errors in percent.
+            metrics: Its results on test and validation.
             example: An encoded image that it was shown, kept as the model's input example.
         """
         registry.register(
-            self._client, self.run_id, self._config.name, pushed_uri, version, metrics=metrics or {}, example=example
+            self._client,
+            self.run_id,
+            self._config.name,
+            pushed_uri,
+            version,
+            metrics=metrics or {},
+            example=example,
+            objective=self._config.model.objective,
         )
 
     def finish(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:

@@ -1,7 +1,7 @@
 """Answers images from a SavedModel on disk, in this process. Its whole contract is the signature `serving_default`."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,17 @@ BATCH = 64  # images per call: bounds memory, and 1,000 small images already cos
 
 @dataclass(frozen=True)
 class Prediction:
-    """The best labels of one image, best first.
+    """What a model says of one image.
 
     Args:
-        classes: Labels, min(5, classes) of them.
+        classes: A classifier's labels, best first, min(5, classes) of them; empty for other models.
         scores: Their probabilities, in the same order.
+        figures: All other single numbers, by the name of their output, such as a squared error or a log-probability.
     """
 
-    classes: tuple[str, ...]
-    scores: tuple[float, ...]
+    classes: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 class LocalModel:
@@ -38,8 +40,8 @@ class LocalModel:
         self._loaded = tf.saved_model.load(str(folder))  # kept: its variables live as long as it does
         self._serve = self._loaded.signatures["serving_default"]
 
-    def classify(self, images: Sequence[bytes]) -> list[Prediction | None]:
-        """The best labels of encoded images.
+    def predict(self, images: Sequence[bytes]) -> list[Prediction | None]:
+        """What the model says of encoded images.
 
         Args:
             images: JPEG, PNG, GIF or BMP files.
@@ -62,5 +64,12 @@ class LocalModel:
 
 
 def _predictions(outputs: Any) -> Iterator[Prediction]:
-    for classes, scores in zip(outputs["classes"].numpy(), outputs["scores"].numpy(), strict=True):
-        yield Prediction(tuple(label.decode() for label in classes), tuple(float(score) for score in scores))
+    values = {name: output.numpy() for name, output in outputs.items()}
+    figures = {name: value for name, value in sorted(values.items()) if value.ndim == 1}
+    for i in range(len(next(iter(values.values())))):
+        numbers = {name: float(value[i]) for name, value in figures.items()}
+        if "classes" in values:
+            classes, scores = values["classes"][i], values["scores"][i]
+            yield Prediction(tuple(label.decode() for label in classes), tuple(map(float, scores)), numbers)
+        else:
+            yield Prediction(figures=numbers)

@@ -11,7 +11,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 REQUESTS = Path("assets.extra", "tf_serving_warmup_requests")
-# Largest difference of a probability between two processes on one machine; other kernels give other last digits.
+# Largest difference between two processes on one machine, where other kernels give other last digits: of a number up to
+# 1, such as a probability, as it is; of a larger one, such as a log-probability in nats, relative to it.
 TOLERANCE = 1e-5
 
 
@@ -59,11 +60,11 @@ def _compare(signature: str, name: str, outputs: dict[str, np.ndarray], received
     if expected.shape != received.shape:
         raise ReplayError(f"{signature}: {name} has shape {received.shape}, the trainer's had {expected.shape}")
     if np.issubdtype(expected.dtype, np.floating):
-        difference = float(np.max(np.abs(expected - received), initial=0.0))
-        if not difference <= TOLERANCE:
-            raise ReplayError(
-                f"{signature}: {name} differs from the trainer's by {difference:.2g}, above {TOLERANCE:g}"
-            )
+        difference = np.abs(expected - received)
+        excess = difference / np.maximum(np.abs(expected), 1)
+        if not np.max(excess, initial=0.0) <= TOLERANCE:
+            worst = difference.flat[np.argmax(excess)]
+            raise ReplayError(f"{signature}: {name} differs from the trainer's by {worst:.2g}, above {TOLERANCE:g}")
         return
     different = expected != received
     if name == "classes" and "scores" in outputs:

@@ -1,4 +1,4 @@
-"""`vision-tfx predict IMAGE...`: the five best labels, from the newest pushed model."""
+"""`vision-tfx predict IMAGE...`: what the newest pushed model says of images."""
 
 import contextlib
 import sys
@@ -16,14 +16,22 @@ from serving.local import LocalModel, Prediction
 def main(arguments: Sequence[str]) -> int:
     """Answers every image that can be answered."""
     parser = Parser(
-        prog="vision-tfx predict", description="The five best labels for images, from the newest pushed model."
+        prog="vision-tfx predict",
+        description="What the newest pushed model says of images: the five best labels of a classifier, the squared "
+        "error of an autoencoder, the log-probability of a density.",
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="JPEG, PNG, GIF or BMP")
     parser.add_argument("--model", metavar="NAME", help="which pushed model; default: the one pushed last")
     add_home(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object")
-    form.add_argument("--csv", dest="form", action="store_const", const="csv", help="rows image,rank,label,score")
+    form.add_argument(
+        "--csv",
+        dest="form",
+        action="store_const",
+        const="csv",
+        help="one row per label or image",
+    )
     given = parser.parse_args(arguments)
     return answer(given.images, home=given.home, model=given.model, form=given.form or "text")
 
@@ -42,7 +50,7 @@ def answer(paths: Sequence[str], *, home: str, model: str | None = None, form: s
     """
     pushed = newest_model(Home(Path(home).expanduser()), model)
     images, unread = read_images(paths)
-    predictions, undecoded = _classify(pushed.folder, images) if images else ({}, {})
+    predictions, undecoded = _predict(pushed.folder, images) if images else ({}, {})
     errors = unread | undecoded
     if form == "json":
         sys.stdout.write(as_json(pushed, predictions, errors))
@@ -59,14 +67,14 @@ def answer(paths: Sequence[str], *, home: str, model: str | None = None, form: s
     return VisionTfxError.exit_code if undecoded else 0
 
 
-def _classify(folder: Path, images: dict[str, bytes]) -> tuple[dict[str, Prediction], dict[str, str]]:
+def _predict(folder: Path, images: dict[str, bytes]) -> tuple[dict[str, Prediction], dict[str, str]]:
     # In a process that has TensorFlow already, there is no start-up log to drop and nothing to wait for.
     with contextlib.nullcontext() if "tensorflow" in sys.modules else quiet("Loading TensorFlow"):
         try:
             model = LocalModel(folder)
         except OSError as error:
             raise VisionTfxError(f"the model in {folder} cannot be loaded: {error}; run the pipeline again") from error
-        answers = dict(zip(images, model.classify(list(images.values())), strict=True))
+        answers = dict(zip(images, model.predict(list(images.values())), strict=True))
     predictions = {path: found for path, found in answers.items() if found is not None}
     refused = {path: f"{path} is no JPEG, PNG, GIF or BMP image" for path in answers if path not in predictions}
     return predictions, refused

@@ -9,7 +9,7 @@ from pipeline.presets import PRESETS
 
 def main(arguments: Sequence[str]) -> int:
     """Prints one table."""
-    parser = Parser(prog="vision-tfx presets", description="The presets, with expected time and top-1 error on test.")
+    parser = Parser(prog="vision-tfx presets", description="The presets, with expected time and result on test.")
     parser.parse_args(arguments)
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -19,10 +19,10 @@ def main(arguments: Sequence[str]) -> int:
     for column in ("preset", "data", "model"):
         table.add_column(column, no_wrap=True)
     table.add_column("expected time")
-    table.add_column("expected top-1 error")
+    table.add_column("expected result")
     for name, preset in PRESETS.items():
         config = preset.config
-        table.add_row(name, config.data, _model(config), preset.expected_time, preset.expected_error)
+        table.add_row(name, config.data, _model(config), preset.expected_time, preset.expected_result)
     console.print(table)
     for name, preset in PRESETS.items():
         console.print(f"{name}: {preset.summary}\n  {preset.command}\n  Source: {preset.source}.", highlight=False)

@@ -111,3 +111,47 @@ def test_gallery_of_a_perfect_model_says_so():
 
 def test_no_pyplot_no_global_state():
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+def distances(points):
+    return np.linalg.norm(points[:, None] - points, axis=-1)
+
+
+def test_code_map_of_a_plane_in_many_dimensions_keeps_all_distances():
+    random = np.random.default_rng(1)
+    directions = np.linalg.qr(random.normal(size=(30, 2)))[0]
+    codes = random.normal(size=(40, 2)) * [3, 1] @ directions.T + 7
+    figure = figures.code_map(codes, np.arange(40) % 3, "abc")
+    points = np.asarray(figure.axes[0].collections[0].get_offsets())
+    np.testing.assert_allclose(distances(points), distances(codes), atol=1e-9)
+    assert np.ptp(points[:, 0]) > np.ptp(points[:, 1])
+    shares = [float(text.split()[0]) for text in (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel())]
+    assert sum(shares) == pytest.approx(100, abs=1)
+    colours = figure.axes[0].collections[0].get_facecolors()
+    assert len(np.unique(colours, axis=0)) == 3
+    np.testing.assert_array_equal(colours[0], colours[3])
+
+
+def test_class_names_of_the_code_map_do_not_hide_each_other():
+    random = np.random.default_rng(2)
+    codes, classes = random.normal(size=(300, 2)), np.arange(300) % 10
+    axes = figures.code_map(codes, classes, "0123456789").axes[0]
+    assert [text.get_text() for text in axes.texts[:10]] == list("0123456789")
+    places = np.array([text.get_position() for text in axes.texts[:10]])
+    nearest = (distances(places) + 1e9 * np.eye(10)).min()
+    assert nearest > 0.04 * np.ptp(codes, axis=0).max()
+
+
+def test_codes_that_are_not_finite_are_left_out():
+    codes = np.eye(6)
+    codes[2, 0] = np.nan
+    figure = figures.code_map(codes, np.zeros(6, int), ["all"])
+    assert len(figure.axes[0].collections[0].get_offsets()) == 5
+    assert "5 images, 6 numbers each, seen in their principal plane" in texts(figure)
+
+
+@pytest.mark.parametrize(
+    "codes", [np.zeros((5, 3)), np.arange(5.0)[:, None], np.full((5, 3), np.nan)], ids=["same", "one", "none"]
+)
+def test_code_map_without_a_plane_can_be_drawn(codes):
+    assert drawn(figures.code_map(codes, np.arange(5) % 2, [f"class {index}" for index in range(30)])).std() > 0

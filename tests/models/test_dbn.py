@@ -179,3 +179,107 @@ def test_says_what_is_missing():
         net(num_visible=64).unroll(10, image_shape=(8, 9, 1))
     with pytest.raises(ValueError, match="hidden layer"):
         DBN(())
+
+
+def test_decode_passes_means_down(trained):
+    states = np.random.default_rng(0).random((4, 20)).astype("float32")
+    features = trained.rbms[1].visible_probabilities(states)
+    np.testing.assert_array_equal(
+        trained.decode(states).numpy(), trained.rbms[0].visible_probabilities(features).numpy()
+    )
+    np.testing.assert_array_equal(trained.decode(features, 1).numpy(), trained.decode(states).numpy())
+
+
+def test_first_reconstruction_of_the_autoencoder_is_that_of_the_stack():
+    dbn = net(code_type="gaussian")
+    dbn.pretrain_layerwise(digits()[:500])
+    images = digits()[:9]
+    model = dbn.autoencoder(image_shape=(8, 8, 1))
+    code = keras.Model(model.input, model.get_layer("code").output)(images)
+    np.testing.assert_allclose(code.numpy(), dbn.encode(images).numpy(), atol=1e-5)
+    top = dbn.rbms[1]  # linear code units: a plain product, no logistic function
+    np.testing.assert_allclose(
+        code.numpy(), dbn.encode(images, 1).numpy() @ top.kernel.numpy() + top.hidden_bias.numpy(), atol=1e-5
+    )
+    pixels = keras.ops.sigmoid(model(images)).numpy()
+    assert pixels.shape == (9, 8, 8, 1)
+    np.testing.assert_allclose(pixels.reshape(9, 64), dbn.decode(dbn.encode(images)).numpy(), atol=1e-5)
+
+
+def test_dropout_and_max_norm_change_nothing_before_training(trained):
+    images = digits()[:9]
+    plain, dropped = (
+        trained.unroll(10, **k) for k in ({}, {"input_dropout": 0.2, "hidden_dropout": 0.5, "max_norm": 0.5})
+    )
+    flat = images.reshape(9, 64)
+    np.testing.assert_array_equal(plain(flat).numpy(), dropped(flat).numpy())
+    dropped.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    dropped.fit(flat, np.arange(9), epochs=1, verbose=0)
+    for name in ("h1", "h2"):
+        assert np.linalg.norm(dropped.get_layer(name).get_weights()[0], axis=0).max() <= 0.5 + 1e-5
+    outputs = {dropped(flat, training=True).numpy().tobytes() for _ in range(3)}
+    assert len(outputs) == 3  # units are left out at random while training
+
+
+def test_generated_images_follow_the_model():
+    dbn = DBN((4,), num_visible=5, seed=2, pretraining=QUICK)
+    random = np.random.default_rng(5)
+    for variable in (dbn.rbms[0].kernel, dbn.rbms[0].visible_bias, dbn.rbms[0].hidden_bias):
+        variable.assign(random.normal(size=variable.shape))
+    states = np.array([[i >> k & 1 for k in range(5)] for i in range(32)], "float32")
+    free = dbn.rbms[0].free_energy(states).numpy()
+    weights = np.exp(free.min() - free)
+    images = dbn.generate(4000, gibbs_steps=50).numpy()
+    np.testing.assert_allclose(images.mean(0), weights @ states / weights.sum(), atol=0.03)
+
+
+def test_generation_can_start_from_images(trained):
+    images = digits()[:3]
+    start = trained.generate(3, gibbs_steps=0, start=images).numpy()
+    np.testing.assert_allclose(start, trained.decode(trained.encode(images, 1), 1).numpy(), atol=1e-6)
+
+
+def test_nothing_is_made_of_a_net_without_weights():
+    for wanted in (lambda dbn: dbn.generate(1), lambda dbn: dbn.unroll(2), lambda dbn: dbn.autoencoder()):
+        with pytest.raises(ValueError, match="no weights yet"):
+            wanted(DBN((3,)))
+
+
+def test_rectified_layers_are_not_stacked():
+    rectified = RBMConfig(hidden_type="nrelu")
+    with pytest.raises(ValueError, match="cannot be stacked"):
+        DBN((3, 2), pretraining=rectified)
+    assert DBN((3,), num_visible=4, pretraining=rectified).unroll(2).get_layer("h1").activation.__name__ == "softplus"
+
+
+def test_the_learning_rate_falls_to_nothing():
+    config = RBMConfig(epochs=2, batch_size=50, schedule="linear")
+    dbn = DBN((5,), pretraining=config, seed=1)
+    dbn.pretrain_layerwise(digits()[:100])
+    assert float(dbn.rbms[0].optimizer.learning_rate) == 0.0
+
+
+def test_a_resumed_layer_sees_the_images_in_the_order_of_its_epochs():
+    whole, parts = net(), net()
+    whole.pretrain_layerwise(digits()[:600])
+
+    class Kill(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            parts.saved = [v.numpy() for v in (*self.model.variables, *self.model.optimizer.variables)]
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    class Restore(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            if self.model is parts.rbms[0]:
+                self.model.optimizer.build(self.model.trainable_variables)
+                for variable, value in zip(
+                    (*self.model.variables, *self.model.optimizer.variables), parts.saved, strict=True
+                ):
+                    variable.assign(value)
+
+    with pytest.raises(KeyboardInterrupt):
+        parts.pretrain_layerwise(digits()[:600], callbacks_for_layer=lambda layer: [Kill()])
+    parts.pretrain_layerwise(digits()[:600], callbacks_for_layer=lambda layer: [Restore()], initial_epoch=2)
+    for a, b in zip(whole.rbms, parts.rbms, strict=True):
+        np.testing.assert_array_equal(a.kernel.numpy(), b.kernel.numpy())

@@ -1,15 +1,46 @@
-"""Contrastive divergence: the loss against the closed form, the loop in the graph against NumPy."""
+"""Contrastive divergence: its gradients against autodiff and NumPy, the loop in the graph against NumPy."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from keras import ops
 from sklearn.datasets import load_digits
 
 from models.monitors import FreeEnergyGap, PseudoLogLikelihood
 from models.rbm import RBM
 from models.sgd import MomentumSGD
+from models.units import BernoulliUnits
 
 VISIBLE, HIDDEN = 6, 4
+needs_tape = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="differentiates with TensorFlow")
+GAUSSIAN = {"visible_type": "gaussian", "learn_variance": True}
+OPTIONS = {
+    "binary": {},
+    "cd3": {"gibbs_steps": 3},
+    "sampled": {"sample_reconstruction": True},
+    "persistent": {"persistent": True, "num_chains": 7},
+    "tempered": {"persistent": True, "num_chains": 7, "temperatures": 3},
+    "standardised": {"visible_type": "gaussian"},
+    "persistent standardised": {"visible_type": "gaussian", "persistent": True},
+    "variance": GAUSSIAN,
+    "deviation": GAUSSIAN | {"coupling": "deviation", "gibbs_steps": 2},
+    "rectified": {"hidden_type": "nrelu"},
+    "rectified variance": GAUSSIAN | {"hidden_type": "nrelu"},
+    "linear": {"hidden_type": "gaussian"},
+    "labels": {"label_units": 3},
+    "persistent labels": {"label_units": 3, "persistent": True},
+}
+SPARSE = {"sparsity_target": 0.125, "sparsity_cost": 0.5}
+ADJUSTED = {
+    "sparse": SPARSE,
+    "data": {"centering": "data"},
+    "enhanced": {"centering": "enhanced"},
+    "sparse enhanced": {"centering": "enhanced"} | SPARSE,
+}
 
 
 def sigmoid(x):
@@ -17,109 +48,177 @@ def sigmoid(x):
 
 
 def numbers(tensor):
-    return tensor.numpy()
+    return ops.convert_to_numpy(tensor)
+
+
+class MeanUnits(BernoulliUnits):
+    """Probabilities instead of samples, so that NumPy can follow."""
+
+    @staticmethod
+    def sample(mean, seed):
+        return mean
 
 
 class Deterministic(RBM):
-    """Drives the reconstruction by probabilities instead of samples, so that NumPy can follow."""
+    """Drives the reconstruction by probabilities."""
 
-    def build(self, input_shape):
-        super().build(input_shape)
-        units = self._hidden
-
-        class Means(units):
-            @staticmethod
-            def sample(mean, seed):
-                return mean
-
-        self._hidden = Means
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._hidden = MeanUnits
 
 
 def machine(kind=RBM, **kwargs):
     rbm = kind(HIDDEN, seed=3, dtype="float64", **kwargs)
     rbm.build((None, VISIBLE))
     random = np.random.default_rng(5)
-    for variable in (rbm.kernel, rbm.visible_bias, rbm.hidden_bias):
-        variable.assign(random.normal(size=variable.shape))
+    for variable in rbm.trainable_variables:
+        variable.assign(0.5 * random.normal(size=variable.shape))
     return rbm
 
 
-def cd_gradient(weights, v0, vk):
-    """Descent direction of CD in NumPy, from data and the end of the chain."""
-    W, _, b = weights
-    h0, hk = sigmoid(v0 @ W + b), sigmoid(vk @ W + b)
-    return [
-        vk.T @ hk / len(vk) - v0.T @ h0 / len(v0),
-        vk.mean(0) - v0.mean(0),
-        hk.mean(0) - h0.mean(0),
-    ]
-
-
 def weights_of(rbm):
-    return [numbers(v) for v in (rbm.kernel, rbm.visible_bias, rbm.hidden_bias)]
+    return [numbers(v) for v in rbm.trainable_variables]
+
+
+def rows_for(rbm, rows=8):
+    data = np.random.default_rng(0).random((rows, VISIBLE))
+    if rbm.label_units:
+        data[:, -rbm.label_units :] = np.eye(rbm.label_units)[np.arange(rows) % rbm.label_units]
+    return data
 
 
 def digits():
     return (load_digits().data / 16).astype("float32")
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"gibbs_steps": 3}, {"sample_reconstruction": True}, {"persistent": True}])
-@pytest.mark.parametrize("visible_type", ["bernoulli", "gaussian"])
-def test_gradient_of_the_loss_is_contrastive_divergence(visible_type, kwargs):
-    tf = pytest.importorskip("tensorflow")
-    rbm = machine(visible_type=visible_type, **kwargs)
-    seen = []
-    negative_phase = rbm._negative_phase
+def spied(rbm):
+    """Lets `rbm` note the visible states of its negative statistics, in a list that is returned."""
+    seen, negative_phase = [], rbm.negative_phase
 
-    def spy(*args, **options):
-        seen.append(negative_phase(*args, **options))
-        return seen[-1]
+    def spy(*args, **kwargs):
+        reconstruction, negative = negative_phase(*args, **kwargs)
+        seen.append(negative)
+        return reconstruction, negative
 
-    rbm._negative_phase = spy
-    v0 = np.random.default_rng(0).random((8, VISIBLE))
-    variables = [v.value for v in (rbm.kernel, rbm.visible_bias, rbm.hidden_bias)]
+    rbm.negative_phase = spy
+    return seen
+
+
+@needs_tape
+@pytest.mark.parametrize("options", OPTIONS)
+def test_gradients_are_those_of_the_difference_of_free_energies(options):
+    """Autodiff of mean F(v0) - mean F(vk), vk held constant."""
+    import tensorflow as tf
+
+    rbm = machine(**OPTIONS[options])
+    seen, data = spied(rbm), rows_for(rbm)
+    found, _ = rbm.gradients(data)
     with tf.GradientTape() as tape:
-        loss = rbm.compute_loss(v0)
-    found = tape.gradient(loss, variables)
-    wanted = cd_gradient(weights_of(rbm), v0, numbers(seen[0][1]))
+        loss = tf.reduce_mean(rbm.free_energy(data)) - tf.reduce_mean(rbm.free_energy(tf.constant(numbers(seen[0]))))
+    wanted = tape.gradient(loss, [v.value for v in rbm.trainable_variables])
+    assert len(found) == (4 if rbm.learn_variance else 3)
     for one, other in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(numbers(one), other, atol=1e-12)
+        np.testing.assert_allclose(numbers(one), numbers(other), atol=1e-12)
+
+
+@needs_tape
+@pytest.mark.parametrize("options", OPTIONS | ADJUSTED)
+def test_gradient_of_the_loss_is_the_given_one(options):
+    import tensorflow as tf
+
+    one, other = (machine(**(OPTIONS | ADJUSTED)[options]) for _ in range(2))
+    wanted, _ = one.gradients(rows_for(one))
+    with tf.GradientTape() as tape:
+        loss = other.compute_loss(rows_for(other))
+    found = tape.gradient(loss, [v.value for v in other.trainable_variables])
+    for gradient, value in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(numbers(gradient), numbers(value))
+    np.testing.assert_allclose(numbers(loss), numbers(one.loss_value(rows_for(one))), rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", ["persistent", "tempered", "sparse enhanced"])
+def test_looking_at_validation_data_moves_nothing_that_lives_on(options):
+    rbm = machine(**(OPTIONS | ADJUSTED)[options])
+    keys = [key for key in ("chains", "activity", "visible_offset", "hidden_offset") if hasattr(rbm, key)]
+    before = {key: numbers(getattr(rbm, key)) for key in keys}
+    rbm.gradients(rows_for(rbm), training=False)
+    for key in keys:
+        np.testing.assert_array_equal(numbers(getattr(rbm, key)), before[key])
+    rbm.gradients(rows_for(rbm))
+    assert all(not np.array_equal(numbers(getattr(rbm, key)), before[key]) for key in keys)
+
+
+def trained_by_numpy(rbm, data, size, epochs, rate, momenta, cost):
+    """Deterministic CD-1 in NumPy with whatever `rbm` is set to do; explicit covariances for centering."""
+    W, a, b = weights_of(rbm)
+    activity, target = rbm.sparsity_target, rbm.sparsity_target
+    share = {"enhanced": 0.5, "data": 0.0, None: 0.0}[rbm.centering]
+    m, l = (numbers(rbm.visible_offset), numbers(rbm.hidden_offset)) if rbm.centering else (0.0, 0.0)  # noqa: E741
+    velocity, step, errors = [0.0, 0.0, 0.0], 0, []
+    for _ in range(epochs):
+        error = 0.0
+        for start in range(0, len(data), size):
+            v0 = data[start : start + size]
+            h0 = sigmoid(v0 @ W + b)
+            v1 = sigmoid(h0 @ W.T + a)
+            h1 = sigmoid(v1 @ W + b)
+            error += ((v0 - v1) ** 2).sum()
+            up = ((v0 - m).T @ (h0 - l) - (v1 - m).T @ (h1 - l)) / len(v0)
+            pull = 0.0
+            if target is not None:
+                activity = 0.9 * activity + 0.1 * h0.mean(0)
+                pull = rbm.sparsity_cost * (activity - target)
+                up = up - np.outer(v0.mean(0) - m, pull)
+            of_hidden = h0.mean(0) - h1.mean(0) - pull
+            gradient = [
+                up - cost * W,
+                v0.mean(0) - v1.mean(0) - up @ (l * np.ones(HIDDEN)),
+                of_hidden - m * np.ones(VISIBLE) @ up,
+            ]
+            if rbm.centering:
+                m = m + 0.01 * ((1 - share) * v0.mean(0) + share * v1.mean(0) - m)
+                l = l + 0.01 * ((1 - share) * h0.mean(0) + share * h1.mean(0) - l)  # noqa: E741
+            momentum, step = momenta[0] if step < 2 else momenta[1], step + 1
+            velocity = [momentum * old + rate * new for old, new in zip(velocity, gradient, strict=True)]
+            W, a, b = (w + v for w, v in zip((W, a, b), velocity, strict=True))
+        errors.append(error / len(data))
+    return (W, a, b), {"activity": activity, "visible_offset": m, "hidden_offset": l}, errors
 
 
 @pytest.mark.parametrize("rows", [40, 43, 7])
-def test_loop_in_the_graph_equals_numpy_and_uses_the_last_incomplete_minibatch(rows):
-    size, rate, cost = 10, 0.1, 0.01
-    rbm = machine(Deterministic, minibatch_size=size)
-    W, a, b = weights_of(rbm)
-    data = np.random.default_rng(1).random((rows, VISIBLE))
-    rbm.compile(MomentumSGD(rate, 0.9, 0.5, 2, cost))
+@pytest.mark.parametrize("options", [{}, *ADJUSTED.values()], ids=["plain", *ADJUSTED])
+def test_loop_in_the_graph_equals_numpy_and_uses_the_last_incomplete_minibatch(rows, options):
+    size, rate, momenta, cost = 10, 0.125, (0.5, 0.9), 0.01
+    rbm = machine(Deterministic, minibatch_size=size, **options)
+    data = np.random.default_rng(1).random((rows, VISIBLE), dtype="float32")  # as `fit` would make it
+    weights, state, errors = trained_by_numpy(rbm, data, size, 2, rate, momenta, cost)
+    rbm.compile(MomentumSGD(rate, momenta[1], momenta[0], 2, cost))
     logs = rbm.fit(data, batch_size=rows, shuffle=False, epochs=2, verbose=0).history
-    velocity, step, errors = [np.zeros_like(w) for w in (W, a, b)], 0, []
-    for _ in range(2):
-        error = 0.0
-        for start in range(0, rows, size):
-            v0 = data[start : start + size]
-            v1 = sigmoid(sigmoid(v0 @ W + b) @ W.T + a)
-            error += ((v0 - v1) ** 2).sum()
-            gradient = cd_gradient((W, a, b), v0, v1)
-            gradient[0] = gradient[0] + cost * W
-            momentum, step = 0.5 if step < 2 else 0.9, step + 1
-            velocity = [momentum * old - rate * new for old, new in zip(velocity, gradient, strict=True)]
-            W, a, b = (w + v for w, v in zip((W, a, b), velocity, strict=True))
-        errors.append(error / rows)
-    for found, wanted in zip(weights_of(rbm), (W, a, b), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    for found, wanted in zip(weights_of(rbm), weights, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+    for key, wanted in state.items():
+        if hasattr(rbm, key):
+            np.testing.assert_allclose(numbers(getattr(rbm, key)), wanted, atol=1e-12)
     np.testing.assert_allclose(logs["reconstruction_error"], errors, rtol=1e-6)
-    assert int(numbers(rbm.optimizer.iterations)) == step
+    assert int(numbers(rbm.optimizer.iterations)) == 2 * -(-rows // size)
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"gibbs_steps": 2}, {"persistent": True, "num_chains": 7}])
-@pytest.mark.parametrize("visible_type", ["bernoulli", "gaussian"])
-def test_loop_in_the_graph_equals_stock_training_with_the_same_random_numbers(visible_type, kwargs):
-    data = np.random.default_rng(1).random((60, VISIBLE))
+def test_learned_variance_stays_above_its_least_value():
+    rbm = machine(**GAUSSIAN, minibatch_size=5, sample_reconstruction=True)
+    rbm.log_variance.assign(np.full(VISIBLE, -18.3))
+    rbm.kernel.assign(np.zeros(rbm.kernel.shape))
+    rbm.visible_bias.assign(np.zeros(VISIBLE))
+    rbm.compile(MomentumSGD(1.0, 0.0))
+    rbm.fit(np.zeros((5, VISIBLE)), batch_size=5, verbose=0)  # no variance at all
+    np.testing.assert_allclose(numbers(rbm.log_variance), np.log(1e-8), rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", OPTIONS | {"sparse enhanced": ADJUSTED["sparse enhanced"]})
+def test_loop_in_the_graph_equals_stock_training_with_the_same_random_numbers(options):
     results = []
     for minibatch_size, batch_size in ((10, 60), (None, 10)):
-        rbm = machine(visible_type=visible_type, minibatch_size=minibatch_size, **kwargs)
+        rbm = machine(minibatch_size=minibatch_size, **(OPTIONS | ADJUSTED)[options])
+        data = rows_for(rbm, 60)
         rbm.compile(MomentumSGD(0.05, 0.9, weight_cost=1e-3))
         history = rbm.fit(data, batch_size=batch_size, shuffle=False, epochs=3, verbose=0).history
         results.append((weights_of(rbm), history["reconstruction_error"]))
@@ -174,14 +273,59 @@ def test_a_batch_as_large_as_the_minibatch_takes_the_stock_step():
     assert int(numbers(rbm.optimizer.iterations)) == 1
 
 
+LIVING = {
+    "persistent": {"persistent": True, "minibatch_size": 50},
+    "stock step": {"persistent": True},
+    "everything": {
+        "persistent": True,
+        "temperatures": 3,
+        "num_chains": 20,
+        "centering": "enhanced",
+        "sparsity_target": 0.1,
+        "sparsity_cost": 0.1,
+        "label_units": 10,
+        "minibatch_size": 50,
+    },
+    "variance": GAUSSIAN | {"persistent": True, "minibatch_size": 50},
+}
+RESUME = """
+import sys
+import keras
+import numpy as np
+import models.rbm
+from sklearn.datasets import load_digits
+rbm = keras.models.load_model(sys.argv[1])
+rbm.fit((load_digits().data / 16)[:330].astype("float32"), batch_size=110, shuffle=False, epochs=4, initial_epoch=2, verbose=0)
+np.savez(sys.argv[2], *(ops.convert_to_numpy(v) for v in [*rbm.variables, *rbm.optimizer.variables]))
+"""
+
+
+def trained(options, epochs):
+    rbm = RBM(12, seed=1, **LIVING[options])
+    rbm.compile(MomentumSGD(0.01, 0.9, 0.5, 5, 1e-3))
+    rbm.fit(digits()[:330], batch_size=110, shuffle=False, epochs=epochs, verbose=0)
+    return rbm
+
+
+def everything_in(rbm):
+    return [numbers(v) for v in [*rbm.variables, *rbm.optimizer.variables]]
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-def test_saved_machine_gives_the_same_probabilities(tmp_path):
-    rbm = RBM(5, persistent=True, seed=1)
-    rbm.compile()
-    rbm.fit(digits()[:100], verbose=0)
-    rbm.save(tmp_path / "rbm.keras")
+@pytest.mark.parametrize("options", LIVING)
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path, options):
+    trained(options, 2).save(tmp_path / "rbm.keras")
     again = keras.models.load_model(tmp_path / "rbm.keras")
-    np.testing.assert_array_equal(numbers(again(digits()[:5])), numbers(rbm(digits()[:5])))
-    for machine_ in (rbm, again):  # the random numbers, the chains and the velocity go on where they stopped
-        machine_.fit(digits()[:100], shuffle=False, verbose=0)
-    np.testing.assert_array_equal(numbers(again.kernel), numbers(rbm.kernel))
+    again.fit(digits()[:330], batch_size=110, shuffle=False, epochs=4, initial_epoch=2, verbose=0)
+    for found, wanted in zip(everything_in(again), everything_in(trained(options, 4)), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+def test_training_resumed_in_another_process_is_the_same_too(tmp_path):
+    trained("everything", 2).save(tmp_path / "rbm.keras")
+    command = [sys.executable, "-c", RESUME, tmp_path / "rbm.keras", tmp_path / "resumed.npz"]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+    resumed = np.load(tmp_path / "resumed.npz")
+    for found, wanted in zip(resumed.values(), everything_in(trained("everything", 4)), strict=True):
+        np.testing.assert_array_equal(found, wanted)

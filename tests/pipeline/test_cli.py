@@ -137,7 +137,7 @@ def test_wrapped_gate_keeps_its_exit_code(runner):
         (["rum"], "did you mean run?"),
         (["run"], "give a preset"),
         (["run", "digit-dbn"], "did you mean digits-dbn?"),
-        (["run", "mnist"], "did you mean mnist-dbn?"),
+        (["run", "mnist"], "did you mean mnist-dbn or "),
         (["run", "digits-dbn", "--model.hiden-units", "[3]"], "did you mean --model.hidden-units?"),
         (["run", "digits-dbn", "--epochs", "3"], "--training.epochs"),
         (["run", "digits-dbn", "--training.epochs", "many"], "training.epochs must be a whole number, not 'many'"),

@@ -11,7 +11,7 @@ from components.errors import UsageError
 from pipeline import cli
 from pipeline.commands import predict as command
 from pipeline.home import Home
-from pipeline.predict import newest_model, read_images
+from pipeline.predict import PushedModel, as_csv, as_json, as_text, newest_model, read_images
 from serving.local import Prediction
 
 SEVEN = Prediction(("7", "1", "9", "4", "3"), (0.9, 0.05, 0.03, 0.01, 0.01))
@@ -23,7 +23,7 @@ class FakeModel:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def classify(self, images: list[bytes]) -> list[Prediction | None]:
+    def predict(self, images: list[bytes]) -> list[Prediction | None]:
         return [SEVEN if image.startswith(b"PNG") else None for image in images]
 
 
@@ -78,6 +78,22 @@ def test_json(home: Path, image: str, capfd: pytest.CaptureFixture):
     answer = json.loads(capfd.readouterr().out)
     assert (answer["model"], answer["version"]) == ("cats", 10)
     assert answer["predictions"] == [{"image": image, "classes": list(SEVEN.classes), "scores": list(SEVEN.scores)}]
+
+
+CODED = Prediction(figures={"mean_image_error": 52.5, "squared_error": 3.25})
+
+
+def test_figures_of_a_model_without_labels():
+    assert as_text({"a.png": CODED}) == "a.png   squared error 3.25 per image   mean image 52.50\n"
+    density = Prediction(figures={"base_rate_log_probability": -206.0, "log_probability": -85.5})
+    assert as_text({"a.png": density}) == "a.png   log-probability -85.50 nats   base rate -206.00\n"
+    assert as_csv({"a.png": CODED, "b.png": CODED}).splitlines() == [
+        "image,mean_image_error,squared_error",
+        "a.png,52.5,3.25",
+        "b.png,52.5,3.25",
+    ]
+    answer = json.loads(as_json(PushedModel("m", 1, Path()), {"a.png": CODED}, {}))
+    assert answer["predictions"] == [{"image": "a.png", "mean_image_error": 52.5, "squared_error": 3.25}]
 
 
 def test_csv(home: Path, image: str, capfd: pytest.CaptureFixture):

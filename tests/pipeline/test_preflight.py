@@ -1,6 +1,7 @@
 """Checks before a run: every number has a range, and each refusal names field, value, range and cure."""
 
 import dataclasses
+import re
 import shutil
 import sys
 import types
@@ -25,7 +26,7 @@ def changed(key: str, value: Any, config: Any = DIGITS) -> Any:
 
 
 def test_every_number_has_a_range():
-    numbers = {key for key, hint in field_types().items() if "int" in str(hint) or "float" in str(hint)}
+    numbers = {key for key, hint in field_types().items() if re.search(r"\b(int|float)\b", str(hint))}
     assert numbers <= set(RANGES)
     assert set(RANGES) <= set(field_types())
 
@@ -45,6 +46,10 @@ def test_every_number_has_a_range():
         ("training.momentum", 1.0, "at least 0 and below 1"),
         ("gates.max_top1_error", 101.0, "at least 0 and at most 100"),
         ("gates.max_broken_percent", -1.0, "change it with --gates.max-broken-percent"),
+        ("gates.min_log_probability", 1.0, "gates.min_log_probability is 1.0, but must be at least -1e"),
+        ("training.hidden_dropout", 1.0, "at least 0 and below 1"),
+        ("model.partition.chains", 1, "model.partition.chains is 1, but must be at least 2"),
+        ("model.up_down.gibbs_steps", (3, 0), "model.up_down.gibbs_steps is 0"),
     ],
 )
 def test_out_of_range(key: str, value: Any, words: str):

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from components.errors import UsageError
+from components.measures import MEASURES
 from pipeline.arguments import parse, to_yaml
+from pipeline.combinations import check_combinations
 from pipeline.config import RunConfig
 from pipeline.fields import accepted, field_types, nearest
 from pipeline.preflight import check_ranges
@@ -23,8 +25,16 @@ def test_a_preset_is_complete_and_in_range(name: str):
     assert preset.config.name == name
     assert preset.summary.endswith(".")
     assert preset.command.startswith("vision-tfx run")
-    assert preset.expected_time and preset.expected_error and preset.source
+    assert preset.expected_time and preset.expected_result and preset.source
     check_ranges(preset.config)
+    check_combinations(preset.config)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_result_says_what_it_measures(name: str):
+    result = PRESETS[name].expected_result
+    measured = any(measure.words in result for measure in MEASURES[PRESETS[name].config.model.objective])
+    assert measured or result in ("not yet recorded", "depends on the folder")
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -154,7 +164,8 @@ def test_binary_file_as_configuration(tmp_path: Path):
 
 
 def test_nearest_prefers_the_same_last_part():
-    assert nearest("epochs", field_types()) == ["training.epochs", "model.pretraining.epochs"]
+    found = nearest("epochs", field_types())
+    assert found == ["training.epochs", "model.up_down.epochs", "model.pretraining.epochs"]
     assert nearest("xyzzy", field_types()) == []
 
 

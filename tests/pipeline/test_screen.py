@@ -41,6 +41,7 @@ class Result:
     )
     up_to_date: bool = False
     log_file: str = "/home/logs/1/run.log"
+    warnings: tuple = ()
 
 
 NOISE = """
@@ -141,6 +142,37 @@ def test_table_of_a_failed_run():
 )
 def test_summary_says_how_it_ended(changes: dict, words: str):
     assert any(words in line for line in summary_lines(Result(**changes)))
+
+
+def test_summary_of_an_autoencoder():
+    metrics = {
+        "test_squared_error": 3.0,
+        "test_squared_error_low": 2.9,
+        "test_squared_error_high": 3.1,
+        "test_squared_error_standard_error": 0.05,
+        "test_mean_image_error": 52.7,
+        "test_gain_over_constant": 0.94,
+    }
+    lines = summary_lines(Result(metrics=metrics))
+    assert lines[0] == "test       squared error 3.00 per image (95 % confidence 2.90 to 3.10)   mean image 52.70"
+    assert any(line.endswith("squared error of each image") for line in lines)
+
+
+def test_summary_of_a_density_warns():
+    metrics = {
+        "test_log_probability": -85.2,
+        "test_base_rate_log_probability": -206.3,
+        "log_z": 451.25,
+        "log_z_lower": 451.0,
+        "log_z_upper": 452.5,
+        "log_z_standard_error": 0.08,
+    }
+    lines = summary_lines(Result(metrics=metrics, warnings=("2.0 of 100 chains carry the weight",)))
+    assert lines[:3] == [
+        "test       log-probability -85.20 nats   base rate -206.30",
+        "log Z      451.25 nats (bracket 451.00 to 452.50, standard error 0.080)",
+        "Warning: 2.0 of 100 chains carry the weight.",
+    ]
 
 
 def test_summary_says_why_nothing_was_pushed():

@@ -37,25 +37,42 @@ def png(grey: int) -> bytes:
 
 
 def test_best_first_with_labels_of_any_alphabet(model: LocalModel):
-    dark, bright = model.classify([png(51), png(255)])
+    dark, bright = model.predict([png(51), png(255)])
     assert dark.classes == ("dunkel", "größer")
     assert dark.scores == pytest.approx((0.8, 0.2))
     assert bright.classes == ("größer", "dunkel")
 
 
 def test_one_bad_image_does_not_spoil_its_batch(model: LocalModel):
-    answers = model.classify([png(0), b"no image", png(255), b""])
+    answers = model.predict([png(0), b"no image", png(255), b""])
     assert [answer and answer.classes[0] for answer in answers] == ["dunkel", None, "größer", None]
 
 
 def test_more_than_one_batch(model: LocalModel):
     greys = [255 * (index % 2) for index in range(BATCH + 3)]
-    answers = model.classify([png(grey) for grey in greys])
+    answers = model.predict([png(grey) for grey in greys])
     assert [answer.classes[0] == "größer" for answer in answers] == [grey == 255 for grey in greys]
 
 
 def test_no_images(model: LocalModel):
-    assert model.classify([]) == []
+    assert model.predict([]) == []
+
+
+class Length(tf.Module):
+    """Says a figure and a list for each image."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
+    def serve(self, image_bytes):
+        lengths = tf.cast(tf.strings.length(image_bytes), tf.float32)
+        return {"length": lengths, "code": tf.stack([lengths, lengths], axis=1)}
+
+
+def test_figures_of_a_model_without_labels(tmp_path: Path):
+    module = Length()
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
+    first, second = LocalModel(tmp_path).predict([b"abc", b"a"])
+    assert (first.figures, second.figures) == ({"length": 3.0}, {"length": 1.0})
+    assert first.classes == first.scores == ()
 
 
 def test_folder_without_a_model(tmp_path: Path):

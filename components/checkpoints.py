@@ -1,0 +1,175 @@
+"""Checkpoints: a training that was killed goes on where it was, to the same weights bit for bit.
+
+TFX deletes the outputs of a station that failed, so they live outside the artifacts, in the home, under a key made of
+everything that decides the training: configuration, data and source. They are gone when the training is done.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from components.interruption import held
+from components.manifest import MANIFEST_FILE
+
+DIRECTORY_VARIABLE = "VISION_TFX_CHECKPOINT_DIR"
+# A net of MNIST's size takes 0.05 s to write.
+_SECONDS_BETWEEN = 60.0
+_log = logging.getLogger(__name__)
+
+
+class Checkpoint:
+    """The saved state of one training, which may have several parts (layers, stages) one after the other.
+
+    Args:
+        folder: Where it is kept; none keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._saved_at = time.monotonic()
+        self.position = self._read()[0] if self._file and self._file.is_file() else None
+
+    @property
+    def _file(self) -> Path | None:
+        return self._folder and self._folder / "state.npz"
+
+    def epochs_done(self, part: str) -> int:
+        """Epochs of `part` that need not be done again; 0 if another part, or nothing, was saved."""
+        return self.position[1] if self.position and self.position[0] == part else 0
+
+    def is_due(self) -> bool:
+        """Whether a minute has passed since the last time."""
+        return self._folder is not None and time.monotonic() - self._saved_at >= _SECONDS_BETWEEN
+
+    def save(self, part: str, epoch: int, arrays: Sequence[np.ndarray], facts: dict) -> None:
+        """Writes the state by one rename, so that a kill leaves the one before.
+
+        Args:
+            part: Name of the part.
+            epoch: Epochs done in it.
+            arrays: In an order that is the same in every process.
+            facts: Anything else that JSON can hold.
+        """
+        if self._folder is None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        beside = self._folder / "state.part.npz"
+        state = json.dumps({"part": part, "epoch": epoch, "facts": facts})
+        with held():
+            np.savez(beside, state=state, **{str(i): array for i, array in enumerate(arrays)})
+            beside.replace(self._file)
+        self._saved_at, self.position = time.monotonic(), (part, epoch)
+
+    def load(self) -> tuple[list[np.ndarray], dict]:
+        """The arrays and facts that were saved last; only where there is a `position`."""
+        _, arrays, facts = self._read()
+        return arrays, facts
+
+    def clear(self) -> None:
+        """Forgets everything: the training is done."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read(self) -> tuple[tuple[str, int], list[np.ndarray], dict]:
+        with np.load(self._file) as stored:
+            state = json.loads(str(stored["state"]))
+            return (state["part"], state["epoch"]), [stored[str(i)] for i in range(len(stored) - 1)], state["facts"]
+
+
+def station_checkpoint(station: str, examples_uri: str, *decisive: str) -> Checkpoint:
+    """The checkpoint of a station's training, in the folder that the runner exports; without one, nothing is kept.
+
+    Args:
+        station: Name of the station.
+        examples_uri: The Examples artifact; its manifest stands for the data.
+        *decisive: What else decides the training: configuration as JSON, fingerprint of the source.
+    """
+    root = os.environ.get(DIRECTORY_VARIABLE)
+    if not root:
+        return Checkpoint()
+    digest = hashlib.sha256(Path(examples_uri, MANIFEST_FILE).read_bytes())
+    for text in decisive:
+        digest.update(text.encode() + b"\0")
+    return Checkpoint(Path(root, f"{station}-{digest.hexdigest()[:16]}"))
+
+
+class KeepBest(keras.callbacks.EarlyStopping):
+    """Stops after `patience` epochs without a better value, and ends with the weights of the best epoch.
+
+    Args:
+        monitor: Name in the logs; lower is better.
+        patience: In epochs.
+    """
+
+    def __init__(self, monitor: str, patience: int) -> None:
+        super().__init__(monitor, mode="min", patience=patience, restore_best_weights=True)
+
+    _FACTS = ("best", "wait", "best_epoch")
+
+    def state(self) -> tuple[list[np.ndarray], dict]:
+        """The best weights and the counters."""
+        return self.best_weights or [], {key: getattr(self, key) for key in self._FACTS}
+
+    def set_state(self, arrays: list[np.ndarray], facts: dict) -> None:
+        """Takes back what `state` gave."""
+        self.best_weights = arrays or None
+        for key in self._FACTS:
+            setattr(self, key, facts[key])
+
+
+class Resume(keras.callbacks.Callback):
+    """Saves what one `fit` needs to go on, at the end of an epoch, and restores it at its beginning.
+
+    Pass `checkpoint.epochs_done(part)` to `fit` as `initial_epoch`, and this callback as the last one.
+
+    Args:
+        checkpoint: Where the state is kept.
+        part: Name of this `fit` within the training.
+        also: Models whose weights belong to the state beside the fitted one, such as the layers below.
+        best: The callback that remembers the best weights, if there is one.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, part: str, also: Sequence[keras.Model] = (), best: KeepBest | None = None
+    ) -> None:
+        super().__init__()
+        self._checkpoint = checkpoint
+        self._part = part
+        self._also = also
+        self._best = best
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Restores the state, if this part was saved."""
+        if not self._checkpoint.epochs_done(self._part):
+            return
+        variables = self._variables()
+        arrays, facts = self._checkpoint.load()
+        for variable, array in zip(variables, arrays, strict=False):
+            variable.assign(array)
+        if self._best is not None:
+            self._best.set_state(arrays[len(variables) :], facts)
+        _log.info("%s goes on after epoch %d.", self._part, self._checkpoint.epochs_done(self._part))
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Saves the state when it is time to."""
+        if self._checkpoint.is_due():
+            best, facts = self._best.state() if self._best is not None else ([], {})
+            arrays = [variable.numpy() for variable in self._variables()]
+            self._checkpoint.save(self._part, epoch + 1, [*arrays, *best], facts)
+
+    def _variables(self) -> list:
+        """Weights, states of random numbers and of the optimizer; metrics are left out, since they begin anew."""
+        self.model.optimizer.build(self.model.trainable_variables)
+        variables = []
+        for model in (*self._also, self.model):
+            metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
+            variables += [variable for variable in model.variables if id(variable) not in metrics]
+        return [*variables, *self.model.optimizer.variables]

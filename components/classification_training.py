@@ -1,0 +1,47 @@
+"""Objective "classification": a deep belief net, unrolled into a classifier and trained by back-propagation."""
+
+import keras
+
+from components import backpropagation, scaling, tracking
+from components.configuration import StationConfig
+from components.mistakes import log_mistakes
+from components.served_classifier import ServedClassifier
+from components.training_material import TrainingMaterial
+from models import factory
+from models.metrics import TopKError
+
+
+def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedClassifier:
+    """Trains a classifier.
+
+    Args:
+        config: network, training and seed.
+        material: images, their statistics and labels, pretrained weights.
+        tracker: receives losses and errors per epoch, confusion and mistakes.
+    """
+    keras.utils.set_random_seed(config.seed)
+    model, settings = config.model, config.training
+    with backpropagation.strategy().scope():
+        classifier = keras.Sequential(
+            [
+                keras.Input((*model.image_size, model.channels)),
+                scaling.scaling_layer(model, material.statistics),
+                factory.build_classifier(model, len(material.labels), config.seed, material.pretrained, settings),
+            ],
+            name="classifier",
+        )
+    data, count = material.training.batches(settings.batch_size, seed=config.seed), material.training.count
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    backpropagation.fit_top_layer(classifier, settings, data, count, loss)
+    backpropagation.fit(
+        classifier,
+        settings,
+        data,
+        count,
+        material.validation and material.validation.batches(1000),
+        loss,
+        metrics=[TopKError(1), TopKError(5)],
+        tracker=tracker,
+    )
+    log_mistakes(classifier, material, tracker)
+    return ServedClassifier(classifier, material.labels)

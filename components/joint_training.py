@@ -1,0 +1,45 @@
+"""Objective "joint": a deep belief net with labels in its top machine, trained by up-down; free energy classifies."""
+
+import keras
+
+from components import progress, scaling, tracking
+from components.configuration import StationConfig
+from components.mistakes import log_mistakes
+from components.served_classifier import ServedClassifier
+from components.training_material import TrainingMaterial
+from models import factory
+
+# Rows per call of the compiled loop, as RBMPretrainer has them.
+_UPDATES_PER_STEP = 50
+
+
+def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedClassifier:
+    """Trains a net with labels by contrastive wake-sleep, and keeps the weights of its best epoch on validation.
+
+    Args:
+        config: network, up-down and seed.
+        material: images, their statistics and labels, pretrained weights.
+        tracker: receives errors per epoch, confusion and mistakes.
+    """
+    keras.utils.set_random_seed(config.seed)
+    model, settings = config.model, config.model.up_down
+    scale = scaling.scaling_layer(model, material.statistics)
+    net = factory.build_label_dbn(model, len(material.labels), config.seed, material.pretrained)
+    epochs = sum(settings.epochs)
+    callbacks = [tracking.epoch_callback(tracker), progress.epochs(epochs, "val_top1_error", "up-down, ")]
+    held_out = None
+    if material.validation is not None:
+        held_out = scaling.visible_rows(material.validation, 1000, scale)
+        callbacks.append(
+            keras.callbacks.EarlyStopping("val_top1_error", mode="min", patience=epochs, restore_best_weights=True)
+        )
+    net.fit_up_down(
+        scaling.visible_rows(material.training, settings.batch_size * _UPDATES_PER_STEP, scale, config.seed),
+        validation_data=held_out,
+        callbacks=callbacks,
+        num_examples=material.training.count,
+    )
+    shape = factory.image_shape(model)
+    classifier = keras.Sequential([keras.Input(shape), scale, net.classifier(shape)], name="classifier")
+    log_mistakes(classifier, material, tracker)
+    return ServedClassifier(classifier, material.labels)

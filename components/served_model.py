@@ -1,0 +1,55 @@
+"""What every exported model has in common: one preprocessing, three signatures."""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from components import features, preprocessing
+
+BYTES = "image_bytes"
+# In `assets/` of a model of log-probabilities: what is known of its partition function.
+PARTITION_FILE = "log_partition.json"
+
+
+class ServedModel(tf.Module):
+    """A model with its preprocessing, ready for `tf.saved_model.save`; its kinds say in `from_pixels` what they answer.
+
+    Args:
+        input_shape: of the images, (height, width, channels).
+    """
+
+    def __init__(self, input_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        height, width, self.channels = input_shape
+        self.image_size = (height, width)
+
+    def signatures(self) -> dict:
+        """`serving_default` from encoded images, `examples` from serialized tf.Examples, `pixels` from images."""
+        pixels = tf.TensorSpec((None, *self.image_size, self.channels), tf.float32, "pixels")
+        return {
+            "serving_default": tf.function(self.from_bytes).get_concrete_function(
+                image_bytes=tf.TensorSpec((None,), tf.string, BYTES)
+            ),
+            "examples": tf.function(self.from_examples).get_concrete_function(
+                examples=tf.TensorSpec((None,), tf.string, "examples")
+            ),
+            "pixels": tf.function(self.from_pixels).get_concrete_function(pixels=pixels),
+        }
+
+    def from_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Encoded JPEG, PNG, GIF or BMP files, string (N,)."""
+        images = preprocessing.prepare_batch(image_bytes, self.image_size, self.channels)
+        return self.from_pixels(tf.cast(images, tf.float32))
+
+    def from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialized tf.Examples with the feature `image`, string (N,)."""
+        parsed = tf.io.parse_example(examples, {features.IMAGE: tf.io.FixedLenFeature((), tf.string)})
+        return self.from_bytes(parsed[features.IMAGE])
+
+    def from_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Images in grey levels, float (N, height, width, channels): the answers by name."""
+        raise NotImplementedError
+
+    def texts(self) -> Mapping[str, str]:
+        """Text files that travel in `assets/`, by name."""
+        return {}

@@ -1,0 +1,27 @@
+"""What every kind of training gets to work with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.input_pipeline import ImageData
+from components.transform import ImageStatistics
+
+
+@dataclass(frozen=True)
+class TrainingMaterial:
+    """The images, and what is known of them.
+
+    Args:
+        training: images to train on.
+        validation: images that choose the best epoch; none where all are trained on.
+        statistics: of the training images.
+        labels: class names in index order.
+        pretrained: folder of pretrained weights, or none to start from random ones.
+    """
+
+    training: ImageData
+    validation: ImageData | None
+    statistics: ImageStatistics
+    labels: Sequence[str]
+    pretrained: Path | None

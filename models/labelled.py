@@ -1,0 +1,92 @@
+"""Images with labels, for nets that learn both: a pair of arrays, or tf.data of batches (images, labels)."""
+
+import keras
+import numpy as np
+
+from models.chunks import ArrayChunks
+from models.metrics import TopKError
+
+
+def images_of(dataset):
+    """What of the data holds the images: the first array of a pair, or the same tf.data."""
+    return dataset if hasattr(dataset, "map") else np.asarray(dataset[0])
+
+
+def batches(dataset, chunk):
+    """Iterates once over pairs of arrays, images (rows, ...) and labels (rows,)."""
+    if hasattr(dataset, "map"):
+        yield from ((np.asarray(images), np.asarray(labels)) for images, labels in dataset)
+    else:
+        images, labels = dataset
+        for start in range(0, len(images), chunk):
+            yield images[start : start + chunk], labels[start : start + chunk]
+
+
+def mapped(dataset, function, chunk, seed, first_epoch=0):
+    """The data with `function` of images and labels applied to each batch, see `models.chunks.mapped`."""
+    if hasattr(dataset, "map"):
+        dataset = dataset.map(function)
+        return dataset.prefetch(2) if hasattr(dataset, "prefetch") else dataset
+    images, labels = (np.asarray(part) for part in dataset)
+    return ArrayChunks(
+        np.arange(len(images)), chunk, lambda rows: function(images[rows], labels[rows]), seed, first_epoch
+    )
+
+
+def pairs(dataset, chunk, seed, first_epoch=0):
+    """The data as they are, ready for `fit` as x and y; arrays come in a new order every epoch."""
+    return dataset if hasattr(dataset, "map") else _Pairs(dataset, chunk, seed, first_epoch)
+
+
+def check(dataset, num_classes):
+    """Refuses, with a ValueError, arrays that are no pair of images and labels from 0 to `num_classes` - 1."""
+    if dataset is None or hasattr(dataset, "map"):
+        return
+    if not isinstance(dataset, (tuple, list)) or len(dataset) != 2 or len(dataset[0]) != len(dataset[1]):
+        raise ValueError(
+            "Expected a pair of as many images as labels, or a tf.data.Dataset of such pairs. "
+            f"Received: {type(dataset).__name__} of lengths {[len(part) for part in dataset]}"
+        )
+    check_range(dataset[1], num_classes)
+
+
+def check_range(labels, num_classes):
+    """Refuses, with a ValueError, labels that are not from 0 to `num_classes` - 1."""
+    low, high = np.min(labels), np.max(labels)
+    if low < 0 or high >= num_classes:
+        raise ValueError(f"Expected labels from 0 to {num_classes - 1}. Received: labels from {low} to {high}")
+
+
+class _Pairs(ArrayChunks):
+    """Chunks of two arrays in the same order."""
+
+    def __init__(self, dataset, chunk, seed, first_epoch):
+        images, labels = (np.asarray(part) for part in dataset)
+        super().__init__(np.arange(len(images)), chunk, lambda rows: (images[rows], labels[rows]), seed, first_epoch)
+
+    def __getitem__(self, index):
+        return super().__getitem__(index)[0]
+
+
+class LabelError(keras.callbacks.Callback):
+    """Adds `val_top1_error` to the epoch's logs: share of held-out images, in percent, whose best label is wrong.
+
+    Args:
+        held_out: Pair of arrays or tf.data of images and labels.
+        logits: Function of images (batch, ...) that gives logits (batch, classes).
+        chunk: Images at once.
+    """
+
+    def __init__(self, held_out, logits, chunk=1000):
+        super().__init__()
+        self._held_out = held_out
+        self._logits = logits
+        self._chunk = chunk
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the error to `logs`."""
+        error = TopKError(k=1)
+        for images, labels in batches(self._held_out, self._chunk):
+            error.update_state(labels, self._logits(images))
+        if logs is not None:
+            logs["val_top1_error"] = float(error.result())

@@ -1,0 +1,241 @@
+"""What the pictures of restricted Boltzmann machines show, and what is read off the machines for them."""
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from components import rbm_figures, rbm_readings
+from models.rbm import RBM
+
+RUINED = [np.zeros((4, 3)), np.full((4, 3), 0.5), np.full((4, 3), np.nan), np.full((4, 3), np.inf)]
+
+
+def drawn(figure):
+    """The figure's pixels, (height, width, 4), in [0, 1]."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    file.seek(0)
+    return imread(file)
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in (axes.title, *axes.texts)]
+
+
+def picture(axes):
+    return np.ma.filled(axes.images[0].get_array(), np.nan)
+
+
+def names(ticks):
+    return [text.get_text() for text in ticks]
+
+
+def machine(**kwargs):
+    rbm = RBM(7, weight_stddev=1.0, seed=3, **kwargs)
+    rbm.build((None, 6))
+    return rbm
+
+
+# Hidden activations ----------------------------------------------------------------------------------------------
+
+
+def test_activations_are_the_first_cases_and_units_with_the_mean_of_all_images_above():
+    probabilities = np.random.default_rng(0).random((30, 12))
+    figure = rbm_figures.hidden_activations(probabilities, cases=20, units=10)
+    bars, map_ = figure.axes[:2]
+    np.testing.assert_array_equal(picture(map_), probabilities[:20, :10])
+    assert map_.images[0].get_clim() == (0, 1)
+    np.testing.assert_allclose([bar.get_height() for bar in bars.patches], probabilities.mean(axis=0)[:10])
+
+
+def test_idle_units_are_counted_among_all():
+    probabilities = np.full((5, 9), 0.4)
+    probabilities[:, [2, 7, 8]] = 0
+    probabilities[:, 4] = 1
+    figure = rbm_figures.hidden_activations(probabilities, units=3)
+    assert f"mean {probabilities.mean():.3f}, 9 units: 3 never on, 1 always on" in texts(figure)
+
+
+def test_linear_codes_have_a_scale_of_their_own():
+    codes = np.array([[-4.0, 0.5], [3.0, 2.0]])
+    figure = rbm_figures.hidden_activations(codes)
+    assert figure.axes[1].images[0].get_clim() == (-4, 3)
+    assert not any("never on" in text for text in texts(figure))
+
+
+@pytest.mark.parametrize("values", RUINED)
+def test_activations_of_a_ruined_training_can_be_drawn(values):
+    assert drawn(rbm_figures.hidden_activations(values)).std() > 0
+
+
+# Histograms ------------------------------------------------------------------------------------------------------
+
+
+def counted(axes):
+    return sum(bar.get_height() for bar in axes.patches)
+
+
+def test_histograms_count_every_weight_and_compare_its_update():
+    random = np.random.default_rng(1)
+    values = {"kernel": random.normal(size=(20, 30)), "bias": random.normal(size=30)}
+    updates = {"kernel": values["kernel"] * 1e-3, "bias": values["bias"] * -0.02}
+    figure = rbm_figures.histograms(values, updates)
+    assert [counted(axes) for axes in figure.axes] == [600, 30, 600, 30]
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["kernel", "bias"]
+    below = [axes.texts[0].get_text() for axes in figure.axes]
+    assert below[0] == f"mean magnitude {np.abs(values['kernel']).mean():.2g}"
+    assert below[2].endswith(", 0.1 % of it")
+    assert below[3].endswith(", 2 % of it")
+
+
+def test_weights_that_are_not_finite_are_counted_apart():
+    figure = rbm_figures.histograms({"kernel": np.array([1.0, 2, np.nan, -np.inf, 3])})
+    assert counted(figure.axes[0]) == 3
+    assert "2 not finite" in texts(figure)
+
+
+@pytest.mark.parametrize("values", RUINED)
+def test_histograms_of_a_ruined_training_can_be_drawn(values):
+    figure = rbm_figures.histograms({"kernel": values}, {"kernel": values})
+    assert drawn(figure).std() > 0
+
+
+# Tables of images ------------------------------------------------------------------------------------------------
+
+
+def test_a_chain_is_a_row_and_a_moment_a_column():
+    states = np.random.default_rng(2).random((4, 3, 2 * 5))
+    figure = rbm_figures.fantasies(states, (2, 5), (0, 1, 10, 1000))
+    axes = figure.axes[0]
+    canvas = picture(axes)
+    assert canvas.shape == (3 * 3 - 1, 4 * 6 - 1)
+    for moment, chain in ((0, 0), (3, 1), (1, 2)):
+        tile = canvas[3 * chain : 3 * chain + 2, 6 * moment : 6 * moment + 5]
+        np.testing.assert_array_equal(tile, states[moment, chain].reshape(2, 5))
+    assert names(axes.get_xticklabels()) == ["start", "1", "10", "1,000"]
+    assert axes.images[0].get_clim() == (0, 1)
+
+
+def test_means_of_gaussian_pixels_are_shown_from_their_least_to_their_greatest():
+    states = np.array([-2.0, 0.5, 1, 3]).reshape(1, 1, 4)
+    assert rbm_figures.fantasies(states, (2, 2), (5,)).axes[0].images[0].get_clim() == (-2, 3)
+
+
+def test_samples_of_a_class_stand_in_its_row():
+    samples = np.random.default_rng(3).random((2, 5, 2 * 2 * 3))
+    figure = rbm_figures.class_samples(samples, (2, 2, 3), ["cat", "a dog with a very long name"])
+    canvas = picture(figure.axes[0])
+    assert canvas.shape == (2 * 3 - 1, 5 * 3 - 1, 3)
+    np.testing.assert_allclose(canvas[3:, 3:5], samples[1, 1].reshape(2, 2, 3))
+    np.testing.assert_array_equal(canvas[2, 0], 1)  # the gap is white
+    assert names(figure.axes[0].get_yticklabels()) == ["cat", "a dog with a very…"]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0, np.nan])
+def test_images_of_one_value_can_be_drawn(value):
+    figure = rbm_figures.fantasies(np.full((3, 2, 4), value), (2, 2), (0, 1, 2))
+    assert figure.axes[0].images[0].get_clim() == (0, 1)
+    assert drawn(figure).std() > 0
+
+
+# Filters of higher layers ----------------------------------------------------------------------------------------
+
+
+def test_higher_filters_are_weights_through_all_layers_less_their_mean():
+    random = np.random.default_rng(4)
+    kernels = [random.normal(size=shape) for shape in ((6, 5), (5, 4), (4, 3))]
+    paths = np.einsum("va,ab,bh->vh", *kernels)
+    figure = rbm_figures.higher_filters(kernels, (2, 3), count=2)
+    wanted = paths[:, 1] - paths.sum(axis=1) / 3
+    np.testing.assert_allclose(picture(figure.axes[0])[:, 4:7], wanted.reshape(2, 3), atol=1e-12)
+    assert figure.axes[0].get_title() == "What layer 3 looks for, seen linearly"
+    assert "2 of 3 units, one scale for all" in texts(figure)
+
+
+# The annealing bracket -------------------------------------------------------------------------------------------
+
+
+def test_bracket_shows_both_estimates_and_the_last_gap():
+    forward, reverse = [-90.0, -91.0, -91.5], [-99.0, -93.0, -92.25]
+    figure = rbm_figures.annealing_bracket([100, 1000, 14500], forward, reverse, along="temperatures", logarithmic=True)
+    axes = figure.axes[0]
+    by_name = {line.get_label(): line.get_ydata() for line in axes.lines}
+    np.testing.assert_array_equal(by_name["forward"], forward)
+    np.testing.assert_array_equal(by_name["reverse"], reverse)
+    assert "last: forward -91.50, reverse -92.25, gap 0.75" in texts(figure)
+    assert names(axes.get_xticklabels()) == ["100", "1,000", "14,500"]
+    assert axes.get_xlabel() == "temperatures"
+
+
+@pytest.mark.parametrize("reverse", [[1.0, 1.0], [np.nan, 2.0], [np.nan, np.nan]])
+def test_bracket_of_constants_and_with_gaps_can_be_drawn(reverse):
+    assert drawn(rbm_figures.annealing_bracket([1, 2], [1.0, 1.0], reverse)).std() > 0
+
+
+# Readings --------------------------------------------------------------------------------------------------------
+
+
+def test_moments_belong_to_one_chain_that_goes_on_from_samples():
+    start = np.random.default_rng(5).random((8, 6)).round().astype("float32")
+    moments = rbm_readings.gibbs_moments(machine(), start, (0, 1, 3))
+    assert moments.shape == (3, 8, 6)
+    np.testing.assert_array_equal(moments[0], start)
+    twin, states, wanted = machine(), start, []
+    for _ in range(3):
+        means = twin.visible_probabilities(twin.sample_hidden(states))
+        states = twin.draw_visible(means)
+        wanted.append(means)
+    np.testing.assert_allclose(moments[1:], [wanted[0], wanted[2]], rtol=1e-6)
+
+
+def test_activations_pass_all_machines_and_labels_say_nothing():
+    top = RBM(2, label_units=4, weight_stddev=1.0, seed=1)
+    top.build((None, 7 + 4))
+    images = np.random.default_rng(6).random((5, 6)).astype("float32")
+    below = machine()
+    found = rbm_readings.activations([below, top], images)
+    states = np.hstack([below.hidden_probabilities(images), np.full((5, 4), 0.25, "float32")])
+    np.testing.assert_allclose(found, top.hidden_probabilities(states), rtol=1e-6)
+
+
+def test_updates_are_what_the_last_update_added():
+    rbm = machine(visible_type="gaussian", learn_variance=True)
+    data = np.random.default_rng(7).normal(size=(20, 6)).astype("float32")
+    assert rbm_readings.parameters(rbm)[1] is None
+    rbm.compile()
+    rbm.fit(data, epochs=2, batch_size=20, verbose=0)
+    before, _ = rbm_readings.parameters(rbm)
+    rbm.fit(data, batch_size=20, verbose=0)
+    after, updates = rbm_readings.parameters(rbm)
+    assert list(after) == ["kernel", "visible bias", "hidden bias", "log variance"]
+    for name, update in updates.items():
+        np.testing.assert_allclose(after[name] - before[name], update, atol=1e-6)
+        assert np.abs(update).max() > 1e-4
+
+
+# In the pipeline -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")  # of TFX while it is imported
+def test_every_layer_of_a_pretraining_is_pictured():
+    import tensorflow as tf
+
+    from components.rbm_pretrainer import _log_pictures
+
+    class Album:
+        def __init__(self):
+            self.figures = {}
+
+        def log_figure(self, draw, name):
+            self.figures[name] = draw()
+
+    top, album = RBM(5, label_units=3, seed=2), Album()
+    top.build((None, 7 + 3))
+    rows = tf.random.stateless_uniform((30, 6), (1, 2))
+    _log_pictures([machine(), top], rows, (2, 3, 1), album)
+    layers = [f"{picture}_{layer}.png" for layer in (1, 2) for picture in ("hidden_activations", "weights")]
+    assert list(album.figures) == ["filters.png", "reconstructions.png", "fantasies.png", *layers]
+    assert picture(album.figures["hidden_activations_2.png"].axes[1]).shape == (30, 5)
+    assert counted(album.figures["weights_1.png"].axes[0]) == 6 * 7

@@ -1,0 +1,25 @@
+"""The tests of exactness and of training once more on JAX and torch, where they are installed, in processes of their own."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FILES = ("test_units.py", "test_rbm.py", "test_chains.py", "test_centering.py", "test_rbm_training.py", "test_sgd.py")
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_gives_the_same_numbers(backend, file):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed; it is no dependency")
+    here = Path(__file__).parent
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "ignore", here / file]
+    environment = os.environ | {"KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1"}
+    done = subprocess.run(
+        command, env=environment, cwd=here.parents[1], capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stdout
