@@ -30,18 +30,13 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
             ],
             name="classifier",
         )
-    data, count = material.training.batches(settings.batch_size, seed=config.seed), material.training.count
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    backpropagation.fit_top_layer(classifier, settings, data, count, loss)
     backpropagation.fit(
         classifier,
-        settings,
-        data,
-        count,
-        material.validation and material.validation.batches(1000),
-        loss,
-        metrics=[TopKError(1), TopKError(5)],
-        tracker=tracker,
+        config,
+        material,
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        [TopKError(1), TopKError(5)],
+        tracker,
     )
     log_mistakes(classifier, material, tracker)
     return ServedClassifier(classifier, material.labels)

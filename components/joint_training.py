@@ -3,7 +3,9 @@
 import keras
 
 from components import progress, scaling, tracking
+from components.checkpoints import KeepBest, Resume
 from components.configuration import StationConfig
+from components.epoch_order import EpochOrder
 from components.mistakes import log_mistakes
 from components.served_classifier import ServedClassifier
 from components.training_material import TrainingMaterial
@@ -11,6 +13,7 @@ from models import factory
 
 # Rows per call of the compiled loop, as RBMPretrainer has them.
 _UPDATES_PER_STEP = 50
+_PART = "up-down"
 
 
 def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedClassifier:
@@ -26,18 +29,18 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
     scale = scaling.scaling_layer(model, material.statistics)
     net = factory.build_label_dbn(model, len(material.labels), config.seed, material.pretrained)
     epochs = sum(settings.epochs)
-    callbacks = [tracking.epoch_callback(tracker), progress.epochs(epochs, "val_top1_error", "up-down, ")]
-    held_out = None
+    order = EpochOrder(config.seed)
+    callbacks = [order, tracking.epoch_callback(tracker), progress.epochs(epochs, "val_top1_error", "up-down, ")]
+    best, held_out = None, None
     if material.validation is not None:
-        held_out = scaling.visible_rows(material.validation, 1000, scale)
-        callbacks.append(
-            keras.callbacks.EarlyStopping("val_top1_error", mode="min", patience=epochs, restore_best_weights=True)
-        )
+        best, held_out = KeepBest("val_top1_error", epochs), scaling.visible_rows(material.validation, 1000, scale)
+        callbacks.append(best)
     net.fit_up_down(
-        scaling.visible_rows(material.training, settings.batch_size * _UPDATES_PER_STEP, scale, config.seed),
+        scaling.visible_rows(material.training, settings.batch_size * _UPDATES_PER_STEP, scale, order),
         validation_data=held_out,
-        callbacks=callbacks,
+        callbacks=[*callbacks, Resume(material.checkpoint, _PART, best=best)],
         num_examples=material.training.count,
+        initial_epoch=material.checkpoint.epochs_done(_PART),
     )
     shape = factory.image_shape(model)
     classifier = keras.Sequential([keras.Input(shape), scale, net.classifier(shape)], name="classifier")

@@ -10,7 +10,9 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components import features, figures, progress, rbm_figures, rbm_readings, scaling, tracking
+from components.checkpoints import Checkpoint, Resume, station_checkpoint
 from components.configuration import StationConfig
+from components.epoch_order import EpochOrder
 from components.input_pipeline import ImageData, load_images
 from components.manifest import read_labels
 from components.transform import ImageStatistics, load_statistics
@@ -36,6 +38,7 @@ def pretrain(
     statistics: ImageStatistics,
     num_classes: int,
     tracker: tracking.StationTracker,
+    checkpoint: Checkpoint | None = None,
 ) -> DBN | LabelDBN:
     """Trains the layers of a deep belief net one after the other.
 
@@ -46,27 +49,54 @@ def pretrain(
         statistics: of the training images.
         num_classes: number of classes.
         tracker: receives errors per epoch, filters and reconstructions.
+        checkpoint: where an interrupted training goes on from; none begins anew.
     """
     keras.utils.set_random_seed(config.seed)
     model, cd = config.model, config.model.pretraining
     scale = scaling.scaling_layer(model, statistics)
-    rows = scaling.visible_rows(training, cd.batch_size * _UPDATES_PER_STEP, scale, config.seed)
+    order, checkpoint = EpochOrder(config.seed), checkpoint or Checkpoint()
+    rows = scaling.visible_rows(training, cd.batch_size * _UPDATES_PER_STEP, scale, order)
     if model.objective == "joint":
         dbn = factory.build_label_dbn(model, num_classes, config.seed)
     else:
         dbn = factory.build_dbn(model, config.seed)
+    first_layer, done = _restored(dbn.rbms, checkpoint)
     dbn.pretrain_layerwise(
         rows,
         validation_data=held_out and scaling.visible_rows(held_out, _HELD_OUT, scale).take(1),
         callbacks_for_layer=lambda layer: [
+            order,
             tracking.epoch_callback(tracker, f"layer{layer + 1}/"),
             progress.epochs(cd.epochs, "reconstruction_error", f"layer {layer + 1} of {len(model.hidden_units)}, "),
+            Resume(checkpoint, _part(layer), also=dbn.rbms[:layer]),
         ],
         mean=scaling.visible_mean(model, statistics),
         num_examples=training.count,
+        first_layer=first_layer,
+        initial_epoch=done,
     )
     _log_pictures(dbn.rbms, next(iter(rows))[0][:_DRAWN], (*model.image_size, model.channels), tracker)
     return dbn
+
+
+def _part(layer: int) -> str:
+    return f"layer {layer + 1}"
+
+
+def _restored(rbms: list[RBM], checkpoint: Checkpoint) -> tuple[int, int]:
+    """Index of the layer to go on with, and epochs it has had; the layers below it get their weights back.
+
+    `Resume` restores them too, but later than the held-out images pass through them.
+    """
+    if checkpoint.position is None:
+        return 0, 0
+    part, done = checkpoint.position
+    layer = next(i for i in range(len(rbms)) if _part(i) == part)
+    metrics = {id(variable) for rbm in rbms for metric in rbm.metrics for variable in metric.variables}
+    below = [variable for rbm in rbms[:layer] for variable in rbm.variables if id(variable) not in metrics]
+    for variable, array in zip(below, checkpoint.load()[0], strict=False):
+        variable.assign(array)
+    return layer, done
 
 
 def _log_pictures(rbms: list[RBM], rows: tf.Tensor, image_shape: tuple, tracker: tracking.StationTracker) -> None:
@@ -113,6 +143,9 @@ def RBMPretrainer(  # noqa: N802, D103 - a TFX component; described by the modul
     if features.VALIDATION not in station.splits:
         held_out = load_images(examples.uri, [features.VALIDATION], size, channels)
     statistics = load_statistics(transform_graph.uri, size, channels)
+    checkpoint = station_checkpoint("RBMPretrainer", examples.uri, config, fingerprint)
+    num_classes = len(read_labels(Path(examples.uri)))
     with tracking.station_run("RBMPretrainer") as tracker:
-        dbn = pretrain(station, training, held_out, statistics, len(read_labels(Path(examples.uri))), tracker)
+        dbn = pretrain(station, training, held_out, statistics, num_classes, tracker, checkpoint)
     dbn.save(Path(path_utils.serving_model_dir(model.uri)))
+    checkpoint.clear()

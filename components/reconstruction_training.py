@@ -6,7 +6,6 @@ from keras import ops
 
 from components import backpropagation, scaling, tracking
 from components.configuration import StationConfig
-from components.input_pipeline import ImageData
 from components.served_autoencoder import ServedAutoencoder
 from components.training_material import TrainingMaterial
 from models import factory
@@ -23,20 +22,18 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
         tracker: receives per epoch `loss` (nats per image) and `squared_error` (per image, pixels in [0, 1]).
     """
     keras.utils.set_random_seed(config.seed)
-    model, settings = config.model, config.training
+    model = config.model
     scale = scaling.scaling_layer(model, material.statistics)
+
+    def pair(images: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        scaled = scale(tf.cast(images, tf.float32))
+        return scaled, scaled
+
     with backpropagation.strategy().scope():
         net = factory.build_dbn(model, config.seed, material.pretrained)
         autoencoder = net.autoencoder(factory.image_shape(model))
     backpropagation.fit(
-        autoencoder,
-        settings,
-        _targets(material.training, settings.batch_size, scale, config.seed),
-        material.training.count,
-        material.validation and _targets(material.validation, 1000, scale),
-        loss=cross_entropy,
-        metrics=[squared_error],
-        tracker=tracker,
+        autoencoder, config, material, cross_entropy, [squared_error], tracker, lambda batches: batches.map(pair)
     )
     mean_image = scaling.visible_mean(model, material.statistics).reshape(factory.image_shape(model))
     return ServedAutoencoder(autoencoder, mean_image)
@@ -50,11 +47,3 @@ def cross_entropy(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 def squared_error(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Squared error per image, summed over its pixels in [0, 1]: shape (batch,)."""
     return ops.sum(ops.square(ops.sigmoid(logits) - images), axis=_PIXELS)
-
-
-def _targets(data: ImageData, batch_size: int, scale: keras.layers.Layer, seed: int | None = None) -> tf.data.Dataset:
-    def pair(images: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        scaled = scale(tf.cast(images, tf.float32))
-        return scaled, scaled
-
-    return data.batches(batch_size, seed=seed).map(pair)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from components.epoch_order import EpochOrder
 from components.input_pipeline import ImageData
 from components.transform import ImageStatistics
 from models.config import DBNConfig
@@ -36,7 +37,7 @@ def visible_mean(config: DBNConfig, statistics: ImageStatistics) -> np.ndarray:
 
 
 def visible_rows(
-    data: ImageData, batch_size: int, scale: keras.layers.Layer, seed: int | None = None
+    data: ImageData, batch_size: int, scale: keras.layers.Layer, order: EpochOrder | None = None
 ) -> tf.data.Dataset:
     """Batches of what the visible units see (batch, height * width * channels), and labels (batch,).
 
@@ -44,11 +45,11 @@ def visible_rows(
         data: the images.
         batch_size: rows of a batch.
         scale: of `scaling_layer`.
-        seed: shuffles anew in every epoch; none keeps the order.
+        order: shuffles anew in every epoch; none keeps the order of the files.
     """
 
     def flattened(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # The number of units is known while the graph is built; -1 would lose it.
         return tf.reshape(scale(tf.cast(images, tf.float32)), (-1, int(np.prod(images.shape[1:])))), labels
 
-    return data.batches(batch_size, seed=seed).map(flattened)
+    return data.batches(batch_size, order).map(flattened)

@@ -6,6 +6,7 @@ from pathlib import Path
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import export, features, tracking
+from components.checkpoints import station_checkpoint
 from components.configuration import StationConfig
 from components.input_pipeline import load_images, read_records
 from components.manifest import read_labels
@@ -41,9 +42,11 @@ def run_fn(fn_args: FnArgs) -> None:
     """TFX's entry point.
 
     Args:
-        fn_args: with `custom_config["config"]`, a StationConfig as JSON; `base_model` may name pretrained weights.
+        fn_args: with `custom_config["config"]`, a StationConfig as JSON, and `custom_config["fingerprint"]` of the
+            source; `base_model` may name pretrained weights.
     """
-    config = StationConfig.from_json(fn_args.custom_config["config"])
+    custom = fn_args.custom_config
+    config = StationConfig.from_json(custom["config"])
     examples_uri = str(Path(fn_args.train_files[0]).parent.parent)
     size, channels = config.model.image_size, config.model.channels
     validation = None
@@ -55,11 +58,16 @@ def run_fn(fn_args: FnArgs) -> None:
         statistics=load_statistics(fn_args.transform_output, size, channels),
         labels=read_labels(Path(examples_uri)),
         pretrained=_pretrained(fn_args),
+        # The folder of the pretrained weights is another one whenever they are.
+        checkpoint=station_checkpoint(
+            "Trainer", examples_uri, custom["config"], custom["fingerprint"], str(fn_args.base_model)
+        ),
     )
     with tracking.station_run("Trainer") as tracker:
         served = train(config, material, tracker)
     records = read_records(examples_uri, features.VALIDATION, _STORED_EXAMPLES)
     export.export(served, records, fn_args.serving_model_dir)
+    material.checkpoint.clear()
 
 
 def _pretrained(fn_args: FnArgs) -> Path | None:

@@ -1,9 +1,10 @@
 """What every kind of training gets to work with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from components.checkpoints import Checkpoint
 from components.input_pipeline import ImageData
 from components.transform import ImageStatistics
 
@@ -18,6 +19,7 @@ class TrainingMaterial:
         statistics: of the training images.
         labels: class names in index order.
         pretrained: folder of pretrained weights, or none to start from random ones.
+        checkpoint: where an interrupted training goes on from.
     """
 
     training: ImageData
@@ -25,3 +27,4 @@ class TrainingMaterial:
     statistics: ImageStatistics
     labels: Sequence[str]
     pretrained: Path | None
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)

@@ -72,7 +72,7 @@ class ClosedFormModel(keras.Model):
         gradients, errors = self.gradients(*parts, training=training)
         self.row_error.update_state(errors)
         value = ops.stop_gradient(self.loss_value(*parts))
-        for variable, gradient in zip(self.trainable_variables, gradients, strict=True):
+        for variable, gradient in zip(self.trainable_variables, _complete(*gradients), strict=True):
             moved = variable - ops.stop_gradient(variable)  # 0, but its derivative is 1
             value = value + ops.sum(moved * ops.stop_gradient(gradient))
         return value
@@ -106,7 +106,7 @@ class ClosedFormModel(keras.Model):
         def update(start, count, total):
             minibatch = (ops.slice(part, (start, *[0] * (part.ndim - 1)), (count, *part.shape[1:])) for part in parts)
             gradients, errors = self.gradients(*minibatch)
-            self.optimizer.apply(list(map(ops.stop_gradient, gradients)), self.trainable_variables)
+            self.optimizer.apply(list(map(ops.stop_gradient, _complete(*gradients))), self.trainable_variables)
             return total + ops.stop_gradient(ops.sum(errors))
 
         whole, rest = rows // size, rows % size
@@ -149,6 +149,17 @@ class ClosedFormModel(keras.Model):
         """Compiles a loaded model as it was compiled when it was saved."""
         self.compile(keras.optimizers.deserialize(config["optimizer"]))
         self.optimizer.build(self.trainable_variables)
+
+
+@ops.custom_gradient
+def _complete(*gradients):
+    """The gradients as they are, but none is there before all are.
+
+    TensorFlow's dependency optimizer loses the order of an update and of another gradient's later read of the same
+    variable: one training in 13 came out differently with learned variances. What `custom_gradient` returns passes
+    through one operation (IdentityN), which waits for all and copies nothing.
+    """
+    return gradients, lambda *upstream: upstream
 
 
 def check_choice(key, value, choices):

@@ -8,7 +8,6 @@ import zlib
 
 import keras
 import numpy as np
-from keras import ops
 
 from models.closed_form import check_count
 from models.patch_filters import PATCHES, REGULARIZATION, learn_filters
@@ -103,7 +102,7 @@ def sample_patches(model, layer, images, patches, seed=None, per_image=10):
     while count < patches:
         before = count
         for batch in _batches(images, random):
-            activations = _padded(_numbers(below(batch, training=False)), layer)
+            activations = _padded(below(batch), layer)
             fields = _random_fields(activations, layer, random, per_image)[: patches - count]
             found.append(fields)
             count += len(fields)
@@ -136,8 +135,22 @@ def _convolutions(model, names):
 
 
 def _below(model, layer):
-    """The model up to the layer's input."""
-    return keras.Model(model.inputs[0], layer.input)
+    """The model up to the layer's input, as a function of a batch, compiled once."""
+    return _compiled(keras.Model(model.inputs[0], layer.input))
+
+
+def _outputs(model, layer):
+    """The model up to the layer's output before its activation, as a function of a batch, compiled once."""
+    bare = type(layer).from_config(layer.get_config() | {"activation": None})
+    outputs = keras.Model(model.inputs[0], bare(layer.input))
+    bare.set_weights(layer.get_weights())
+    return _compiled(outputs)
+
+
+def _compiled(model):
+    # Outside of a graph, TensorFlow's grouped convolutions would be compiled anew by XLA at every call.
+    model.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+    return model.predict_on_batch
 
 
 def _batches(images, random=None):
@@ -195,11 +208,9 @@ def _assign(layer, groups):
 
 def _scale_output(model, layer, images, deviation):
     """Multiplies kernel and bias by the number that gives the output, before the activation, the wanted deviation."""
-    below, count, total, squares = _below(model, layer), 0, 0.0, 0.0
+    outputs_of, count, total, squares = _outputs(model, layer), 0, 0.0, 0.0
     for batch in _batches(images):
-        inputs = ops.cast(below(batch, training=False), layer.variable_dtype)
-        outputs = _numbers(layer.convolution_op(inputs, layer.kernel)).astype("float64")
-        outputs = outputs + (layer.bias.numpy() if layer.use_bias else 0)
+        outputs = outputs_of(batch).astype("float64")
         count += outputs.size
         total += outputs.sum()
         squares += np.square(outputs).sum()
@@ -211,10 +222,6 @@ def _scale_output(model, layer, images, deviation):
     factor = deviation / np.sqrt(variance)
     for variable in layer.trainable_variables:
         variable.assign(variable.numpy() * factor)
-
-
-def _numbers(tensor):
-    return ops.convert_to_numpy(tensor)
 
 
 def _seed(seed, use):

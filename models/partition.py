@@ -87,8 +87,9 @@ def ais_log_partition(rbm, data=None, chains=100, betas=None, seed=None):
 
     Args:
         rbm: A built machine with binary hidden units, and binary or Gaussian visible units.
-        data: Training images for the base rate, shape (images, num_visible), labels included; some thousands do.
-            Without them binary units start uniform and Gaussian ones standardised, which is worse by far: see below.
+        data: Training images for the base rate, shape (images, num_visible), labels included; some thousands do. One
+            row is taken as the mean of many, which is all that binary units need; Gaussian ones get variance 1 then.
+            Without data binary units start uniform and Gaussian ones standardised, which is worse by far: see below.
         chains: Number of chains each way, at least 2.
         betas: Inverse temperatures, rising from 0 to 1; by default the published 14,500 steps of `spaced_betas`.
         seed: Integer that decides all sampling; none means a random one.
@@ -174,8 +175,8 @@ def _annealed_chains(rbm, data, seed):
         path = BinaryPath(_base_bias(data, len(bias), rbm.label_units), bias, rbm.label_units, dtype)
         return AnnealedChains(kernel, hidden_bias, path, seed, dtype)
     variance = np.ones_like(bias) if rbm.log_variance is None else np.exp(_numbers(rbm.log_variance))
-    if data is None:
-        base = np.zeros_like(bias), np.ones_like(bias)
+    if data is None or len(data) == 1:
+        base = np.zeros_like(bias) if data is None else data[0], np.ones_like(bias)
     else:
         base = data.mean(axis=0), data.var(axis=0) + SMOOTHING * variance  # a constant pixel has no variance of its own
     kernel = kernel / (variance if rbm.coupling == "variance" else np.sqrt(variance))[:, None]

@@ -6,7 +6,7 @@ from keras import ops
 from models.chains import data_chains, gibbs_chain, tempered_chains
 from models.closed_form import ClosedFormModel, check_choice, check_count
 from models.pseudo_likelihood import log_odds, log_probability
-from models.statistics import centered, move_offsets, statistics_gap, variance_gap, with_sparsity
+from models.statistics import centered, moved_offset, statistics_gap, variance_gap, with_sparsity
 from models.units import LEAST_LOG_VARIANCE, BernoulliUnits, GaussianUnits, LabelledUnits, NoisyRectifiedUnits
 
 _HIDDEN = {"bernoulli": BernoulliUnits, "gaussian": GaussianUnits, "nrelu": NoisyRectifiedUnits}
@@ -351,9 +351,14 @@ class RBM(ClosedFormModel):
             means = (ops.mean(states, axis=0) for states in (self._visible.coupled(visible), hidden))
             gradients = with_sparsity(self, gradients, *means, training)
         if self.centering:
-            gradients = centered(self, gradients)
+            variables = self.visible_offset, self.hidden_offset
+            offsets = list(map(ops.convert_to_tensor, variables))  # read once, before they move
+            gradients = centered(gradients, *offsets)
             if training:
-                move_offsets(self, visible, hidden, gap)
+                for variable, offset, states, of_bias in zip(
+                    variables, offsets, (visible, hidden), gap[1:], strict=True
+                ):
+                    variable.assign(moved_offset(offset, states, of_bias, self.centering))
         return gradients, ops.sum(ops.square(visible - reconstruction), axis=-1)
 
     def negative_phase(self, visible, hidden, training=True):

@@ -68,16 +68,17 @@ def with_sparsity(rbm, gradients, mean_input, mean_hidden, training):
     return [kernel + ops.expand_dims(mean_input, 1) * excess, visible_bias, hidden_bias + excess, *rest]
 
 
-def centered(rbm, gradients):
-    """The gradients about the machine's offsets m and l, carried over to the weights of the machine as it stands.
+def centered(gradients, of_visible, of_hidden):
+    """The gradients about offsets m and l, carried over to the weights of the machine as it stands.
 
     With dW = <(v - m)(h - l)'> that is da = <v> - dW l and db = <h> - dW' m, each model minus data. Momentum, being
     linear, keeps the invariance when a unit's 0 and 1 change places; a weight cost does not, since it shrinks the
     kernel with the biases held instead of the inputs at the offsets.
 
     Args:
-        rbm: The machine.
         gradients: Those for kernel, visible and hidden biases.
+        of_visible: m, shape (num_visible,).
+        of_hidden: l, shape (hidden_units,).
 
     Returns:
         The list of the three gradients.
@@ -85,20 +86,21 @@ def centered(rbm, gradients):
     Source: Melchior, Fischer & Wiskott, How to Center Deep Boltzmann Machines, JMLR 17 (2016), section 3.
     """
     kernel, visible_bias, hidden_bias = gradients
-    of_visible, of_hidden = ops.convert_to_tensor(rbm.visible_offset), ops.convert_to_tensor(rbm.hidden_offset)
     kernel = kernel - ops.expand_dims(of_visible, 1) * hidden_bias - ops.expand_dims(visible_bias, 1) * of_hidden
     return [kernel, visible_bias - ops.matmul(kernel, of_hidden), hidden_bias - ops.matmul(of_visible, kernel)]
 
 
-def move_offsets(rbm, visible, hidden, gap):
-    """Draws the offsets towards the means of the data or, "enhanced", halfway from there to those of the model.
+def moved_offset(offset, states, gap, centering):
+    """An offset drawn towards the mean of the data or, "enhanced", halfway from there to that of the model.
 
     Args:
-        rbm: The machine.
-        visible: Data, shape (batch, num_visible).
-        hidden: Their hidden probabilities, shape (batch, hidden_units).
-        gap: What `statistics_gap` returned: means of the model minus means of the data, without any sparsity.
+        offset: Shape (units,).
+        states: Data, or their hidden probabilities, shape (batch, units).
+        gap: Mean of the model minus mean of the data, from `statistics_gap`, without any sparsity: shape (units,).
+        centering: "data" or "enhanced".
+
+    Returns:
+        The new offset, shape (units,).
     """
-    share = 0.5 if rbm.centering == "enhanced" else 0.0
-    for offset, states, difference in ((rbm.visible_offset, visible, gap[1]), (rbm.hidden_offset, hidden, gap[2])):
-        offset.assign(offset + CENTERING_RATE * (ops.mean(states, axis=0) + share * difference - offset))
+    share = 0.5 if centering == "enhanced" else 0.0
+    return offset + CENTERING_RATE * (ops.mean(states, axis=0) + share * gap - offset)

@@ -25,7 +25,9 @@ def evaluate(outputs, model="", objective="reconstruction", groups=3):
             rows = [{name: values[i : i + 1] for name, values in outputs.items()} for i in range(part, 50, groups)]
             for row in rows:
                 predictions = {model: row} if model else row
-                accumulator = combiner.add_input(accumulator, tfma.metrics.StandardMetricInputs(predictions=predictions))
+                accumulator = combiner.add_input(
+                    accumulator, tfma.metrics.StandardMetricInputs(predictions=predictions)
+                )
             accumulators.append(accumulator)
         empty = combiner.create_accumulator()
         metrics |= combiner.extract_output(combiner.merge_accumulators([empty, *accumulators, empty]))

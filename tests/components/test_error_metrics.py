@@ -31,7 +31,7 @@ def evaluate(labels, scores):
     """All metrics through TFMA itself, from labels and scores; no model."""
     from components import evaluator
 
-    config = evaluator.test_config((1, 5), 0.1, {})
+    config = evaluator.test_config("classification", 0.1, {})
     for spec in config.model_specs:
         spec.Clear()
         spec.label_key, spec.prediction_key = "label", "scores"
@@ -95,6 +95,6 @@ def test_top5_needs_more_than_five_classes():
 def test_configuration_names_its_source():
     from components import evaluator
 
-    [spec] = evaluator.test_config((1,), 0.1, {1: 5.0}).metrics_specs
+    [spec] = evaluator.test_config("joint", 0.1, {"top1_error": 5.0}).metrics_specs
     assert json.loads(spec.metrics[0].config)["source"]
     assert spec.metrics[0].per_slice_thresholds[0].threshold.value_threshold.upper_bound.value == 5.0

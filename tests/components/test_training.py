@@ -1,5 +1,6 @@
 """Pretraining, training, export and replay as plain functions, on real digits."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ from sklearn.datasets import load_digits
 
 from components import export, input_pipeline, scaling
 from components.configuration import StationConfig
+from components.served_classifier import ServedClassifier
 from components.tracking import StationTracker
+from components.training_material import TrainingMaterial
 from components.transform import ImageStatistics
-from models.config import DBNConfig, RBMConfig, TrainingConfig
+from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -51,29 +54,35 @@ def pretrained(digits, statistics, tmp_path_factory):
     from components.rbm_pretrainer import pretrain
 
     root = digits[2]
-    dbn = pretrain(CONFIG, load(root, "train"), load(root, "validation"), statistics, StationTracker())
+    dbn = pretrain(CONFIG, load(root, "train"), load(root, "validation"), statistics, 10, StationTracker())
     folder = tmp_path_factory.mktemp("pretrained") / "Format-Serving"
     dbn.save(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def classifier(digits, statistics, pretrained):
+def served(digits, statistics, pretrained):
     return fit(digits, statistics, pretrained)
 
 
-def fit(digits, statistics, folder, config=CONFIG):
+@pytest.fixture(scope="module")
+def classifier(served):
+    return served.classifier
+
+
+def fit(digits, statistics, folder, config=CONFIG, tracker=None):
     from components.trainer import train
 
     root = digits[2]
-    return train(config, load(root, "train"), load(root, "validation"), statistics, 10, folder, StationTracker())
+    material = TrainingMaterial(load(root, "train"), load(root, "validation"), statistics, LABELS, folder)
+    return train(config, material, tracker or StationTracker())
 
 
 @pytest.fixture(scope="module")
-def saved_model(digits, classifier, tmp_path_factory):
+def saved_model(digits, served, tmp_path_factory):
     records = input_pipeline.read_records(digits[2], "validation", 32)
     folder = tmp_path_factory.mktemp("model") / "Format-Serving"
-    export.export(classifier, LABELS, records, str(folder))
+    export.export(served, records, str(folder))
     return folder
 
 
@@ -90,7 +99,7 @@ def test_the_classifier_learns(digits, classifier):
 
 def test_the_same_seed_gives_the_same_weights(digits, statistics, pretrained, classifier):
     again = fit(digits, statistics, pretrained)
-    for first, second in zip(classifier.get_weights(), again.get_weights(), strict=True):
+    for first, second in zip(classifier.get_weights(), again.classifier.get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
 
 
@@ -103,11 +112,9 @@ def test_the_kept_weights_are_those_of_the_best_epoch(digits, statistics, pretra
         def log_metrics(self, metrics, step=None):
             self.errors.append(metrics["val_top1_error"])
 
-    from components.trainer import train
-
-    images, labels, root = digits
+    images, labels, _ = digits
     spy = Spy()
-    kept = train(CONFIG, load(root, "train"), load(root, "validation"), statistics, 10, pretrained, spy)
+    kept = fit(digits, statistics, pretrained, tracker=spy).classifier
     error = 100 * np.mean(logits(kept, images[400:]).argmax(1) != labels[400:])
     assert len(spy.errors) == CONFIG.training.epochs
     assert error == pytest.approx(min(spy.errors), abs=1e-3)
@@ -136,11 +143,11 @@ def test_labels_and_requests_travel_with_the_model(saved_model):
     assert (saved_model / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
 
 
-def test_fewer_than_six_classes_have_fewer_columns(classifier, tmp_path):
+def test_fewer_than_six_classes_have_fewer_columns():
     import keras
 
     small = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
-    answer = export.ServedClassifier(small, ["a", "b", "c"]).from_pixels(tf.zeros((2, 8, 8, 1)))
+    answer = ServedClassifier(small, ["a", "b", "c"]).from_pixels(tf.zeros((2, 8, 8, 1)))
     assert answer["classes"].shape == (2, 3)
     assert answer["scores"].shape == (2, 3)
 
@@ -166,7 +173,7 @@ def test_infra_validator_refuses_a_model_with_other_weights(digits, statistics, 
     # The requests and answers of one model beside the weights of another.
     other = tmp_path / "other"
     records = input_pipeline.read_records(digits[2], "validation", 4)
-    export.export(fit(digits, statistics, None), LABELS, records, str(other))
+    export.export(fit(digits, statistics, None), records, str(other))
     shutil.copytree(saved_model / "assets.extra", other / "assets.extra", dirs_exist_ok=True)
     valid, finding = validate(other)
     assert not valid
@@ -186,8 +193,27 @@ def test_infra_validator_refuses_a_broken_model(saved_model, tmp_path):
     assert finding
 
 
-def test_configuration_survives_json():
-    assert StationConfig.from_json(CONFIG.to_json()) == CONFIG
+def test_dropout_and_the_limit_on_weights_reach_the_classifier(digits, statistics, pretrained):
+    limited = dataclasses.replace(CONFIG.training, epochs=2, input_dropout=0.2, hidden_dropout=0.5, max_norm=1.0)
+    net = fit(digits, statistics, pretrained, dataclasses.replace(CONFIG, training=limited)).classifier.layers[-1]
+    rates = [layer.rate for layer in net.layers if hasattr(layer, "rate")]
+    assert rates == [0.2, 0.5, 0.5]
+    assert np.linalg.norm(net.get_layer("h1").kernel.numpy(), axis=0).max() <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("training", [None, CONFIG.training])
+def test_configuration_survives_json(training):
+    model = dataclasses.replace(CONFIG.model, up_down=UpDownConfig(epochs=(1, 2)), partition=PartitionConfig(chains=7))
+    config = dataclasses.replace(CONFIG, model=model, training=training)
+    assert StationConfig.from_json(config.to_json()) == config
+
+
+def test_pretraining_does_not_depend_on_what_comes_after_it():
+    model = dataclasses.replace(CONFIG.model, up_down=UpDownConfig(epochs=(1, 2)), partition=PartitionConfig(chains=7))
+    changed = dataclasses.replace(CONFIG, model=model, training=TrainingConfig(epochs=99))
+    assert changed.for_pretraining() == CONFIG.for_pretraining()
+    other = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, hidden_units=(7,)))
+    assert other.for_pretraining() != CONFIG.for_pretraining()
 
 
 @pytest.mark.parametrize("visible_type", ["bernoulli", "gaussian"])

@@ -299,6 +299,13 @@ def test_same_seed_same_kernels_and_groups_differ():
     assert not np.allclose(first[..., :2], first[..., 2:])
 
 
+def test_each_group_learns_from_its_own_maps():
+    model, images = single(2, 12, 4, groups=2, dtype="float32"), 0.1 * photographs(20, channels=4) + np.arange(4)
+    learned = pretrain_convolutions(model, images, patches=300, config=SHORT, contrast=None, seed=1)["conv"]
+    means = [filters.whitening.mean.reshape(9, 2) for filters in learned]
+    np.testing.assert_allclose(np.concatenate(means, 1), np.tile(np.arange(4.0), (9, 1)), atol=0.2)
+
+
 def test_memory_does_not_grow_with_the_number_of_images():
     alive, most = [0], [0]
 

@@ -1,0 +1,200 @@
+"""The objectives beside classification, as plain functions on real digits: training, served answers, replay."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.datasets import load_digits
+
+from components import export, input_pipeline
+from components.configuration import StationConfig
+from components.rbm_pretrainer import pretrain
+from components.served_classifier import ServedClassifier
+from components.tracking import StationTracker
+from components.trainer import room, train
+from components.training_material import TrainingMaterial
+from components.transform import ImageStatistics
+from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
+from models.partition import exact_log_partition
+from serving.replay import replay
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+LABELS = [str(digit) for digit in range(10)]
+CD = RBMConfig(epochs=6, batch_size=20)
+OBJECTIVES = {
+    "joint": StationConfig(
+        DBNConfig(
+            objective="joint",
+            image_size=(8, 8),
+            hidden_units=(60, 60),
+            pretraining=dataclasses.replace(CD, epochs=15),
+            up_down=UpDownConfig(epochs=(5, 5), gibbs_steps=(1, 2), batch_size=10, learning_rate=0.05),
+        ),
+        seed=1,
+        training=TrainingConfig(),
+    ),
+    "reconstruction": StationConfig(
+        DBNConfig(objective="reconstruction", image_size=(8, 8), hidden_units=(60, 10), pretraining=CD),
+        seed=1,
+        training=TrainingConfig(epochs=12, batch_size=20, learning_rate=0.005),
+    ),
+    "density": StationConfig(
+        DBNConfig(
+            objective="density",
+            image_size=(8, 8),
+            hidden_units=(12,),
+            pretraining=dataclasses.replace(CD, learning_rate=0.05),
+            partition=PartitionConfig(chains=50, temperatures=500),
+        ),
+        seed=1,
+        training=TrainingConfig(),
+    ),
+}
+
+
+class Spy(StationTracker):
+    """Remembers what is logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.metrics, self.texts = [], {}
+
+    def log_metrics(self, metrics, step=None):
+        self.metrics.append(dict(metrics))
+
+    def log_text(self, text, name):
+        self.texts[name] = text
+
+    def values(self, name):
+        return [metrics[name] for metrics in self.metrics if name in metrics]
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.round(load_digits().images[:600] * 255 / 16).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def root(images, tmp_path_factory, write_examples_artifact):
+    labels = load_digits().target[:600]
+    splits = {"train": (images[:400], labels[:400]), "validation": (images[400:], labels[400:])}
+    return write_examples_artifact(tmp_path_factory.mktemp("examples"), splits)
+
+
+@pytest.fixture(scope="module")
+def fitted(images, root, tmp_path_factory):
+    """The served model and the tracker of an objective; each is trained once."""
+    made = {}
+    pixels = images[:400].astype(np.float32)[..., None]
+    statistics = ImageStatistics(pixels.mean(0), np.array([[pixels.var()]]))
+
+    def fit(objective):
+        if objective not in made:
+            config, spy = OBJECTIVES[objective], Spy()
+            training, held_out = (input_pipeline.load_images(root, [s], (8, 8), 1) for s in ("train", "validation"))
+            folder = tmp_path_factory.mktemp(objective)
+            pretrain(config.for_pretraining(), training, held_out, statistics, 10, spy).save(folder)
+            made[objective] = train(config, TrainingMaterial(training, held_out, statistics, LABELS, folder), spy), spy
+        return made[objective]
+
+    return fit
+
+
+def answers(served, images):
+    found = served.from_pixels(tf.constant(images[..., None], tf.float32))
+    return {name: value.numpy() for name, value in found.items()}
+
+
+def test_joint_learns_and_is_served_like_any_classifier(fitted, images):
+    served, spy = fitted("joint")
+    assert isinstance(served, ServedClassifier)
+    found = answers(served, images[400:])
+    error = 100 * np.mean(found["probabilities"].argmax(1) != load_digits().target[400:600])
+    errors = spy.values("val_top1_error")
+    assert len(errors) == 10
+    assert error == pytest.approx(min(errors), abs=1e-3)  # the best epoch is kept
+    assert error < 25  # logistic regression has 17.5
+    assert [name.decode() for name in found["classes"][:, 0]] == [LABELS[i] for i in found["probabilities"].argmax(1)]
+
+
+def test_reconstruction_is_the_autoencoder_with_its_errors(fitted, images):
+    served, spy = fitted("reconstruction")
+    found, scaled = answers(served, images[400:]), images[400:, ..., None] / 255
+    assert found["code"].shape == (200, 10)
+    assert found["reconstruction"].shape == scaled.shape
+    assert 0 <= found["reconstruction"].min() <= found["reconstruction"].max() <= 1
+    squares = np.square(found["reconstruction"] - scaled).sum((1, 2, 3))
+    np.testing.assert_allclose(found["squared_error"], squares, rtol=1e-5)
+    mean = images[:400, ..., None].mean(0) / 255
+    np.testing.assert_allclose(found["mean_image_error"], np.square(mean - scaled).sum((1, 2, 3)), rtol=1e-5)
+    errors = spy.values("val_squared_error")
+    assert squares.mean() == pytest.approx(min(errors), rel=1e-4)  # the best epoch is kept
+    assert min(errors) < 0.7 * errors[0]
+    assert squares.mean() < 0.7 * found["mean_image_error"].mean()
+
+
+def test_a_code_is_linear(fitted, images):
+    served, _ = fitted("reconstruction")
+    code = answers(served, images)["code"]
+    assert code.min() < -0.1 and code.max() > 1.1  # no logistic unit gives these
+
+
+def test_density_is_that_of_the_pretrained_machine(fitted, images):
+    served, spy = fitted("density")
+    found, visible = answers(served, images[400:]), images[400:].reshape(200, -1) / 255
+    log_z = exact_log_partition(served.rbm)
+    assert served.estimate.lower - 0.5 < log_z < served.estimate.upper + 0.5
+    expected = -served.rbm.free_energy(visible).numpy() - log_z
+    np.testing.assert_allclose(found["log_probability"], expected, atol=0.5)
+    assert spy.values("log_z") == [served.estimate.log_z]
+    assert spy.values("val_log_probability") == [pytest.approx(found["log_probability"].mean(), rel=1e-5)]
+    assert found["hidden"].shape == (200, 12)
+    assert found["reconstruction"].shape == (200, 8, 8, 1)
+    assert found["log_probability"].mean() > found["base_rate_log_probability"].mean()
+
+
+def test_the_base_rate_is_independent_pixels_and_never_impossible(fitted, images):
+    served, _ = fitted("density")
+    means = (images[:400].reshape(400, -1).sum(0) / 255 + 1) / 402
+    visible = images[400:].reshape(200, -1) / 255
+    expected = (visible * np.log(means) + (1 - visible) * np.log(1 - means)).sum(1)
+    np.testing.assert_allclose(answers(served, images[400:])["base_rate_log_probability"], expected, rtol=1e-4)
+    assert np.isfinite(answers(served, np.full((1, 8, 8), 255, np.uint8))["base_rate_log_probability"]).all()
+
+
+def test_reasons_not_to_trust_log_z_are_logged(fitted, monkeypatch, root, images):
+    from components import density_training
+
+    served, _ = fitted("density")
+    doubted = dataclasses.replace(served.estimate, warnings=("2.0 of 50 chains carry the weight",))
+    monkeypatch.setattr(density_training, "ais_log_partition", lambda *_, **__: doubted)
+    spy, pixels = Spy(), images[:400].astype(np.float32)[..., None]
+    data = input_pipeline.load_images(root, ["train"], (8, 8), 1)
+    material = TrainingMaterial(data, None, ImageStatistics(pixels.mean(0), np.eye(1)), LABELS, None)
+    again = train(OBJECTIVES["density"], material, spy)
+    assert "2.0 of 50 chains" in spy.texts["log_z_warnings.txt"]
+    assert json.loads(again.texts()["log_partition.json"])["warnings"] == ["2.0 of 50 chains carry the weight"]
+    assert spy.values("val_log_probability") == []
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_signature_answers_alike_in_another_graph(objective, fitted, root, tmp_path):
+    served, _ = fitted(objective)
+    folder = tmp_path / "model"
+    export.export(served, input_pipeline.read_records(root, "validation", 4), str(folder))
+    assert replay(str(folder)) == {"serving_default": 5, "examples": 1, "pixels": 1}
+    assert [file.name for file in (folder / "assets").glob("*")] == list(served.texts())
+
+
+@pytest.mark.parametrize("objective", ["classification", *OBJECTIVES])
+def test_the_cache_key_covers_the_room_of_the_objective(objective, monkeypatch):
+    from components import fingerprint
+
+    sources, _ = fingerprint._closure(("components.trainer", room(objective)))
+    names = {path.stem for path in sources}
+    assert {"trainer", f"{objective}_training", "export", "input_pipeline", "scaling", "factory"} <= names
+    others = {f"{other}_training" for other in ["classification", *OBJECTIVES] if other != objective}
+    assert not others & names
