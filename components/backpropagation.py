@@ -58,6 +58,7 @@ def fit(
         epochs=settings.epochs,
         initial_epoch=done,
         callbacks=[*callbacks, Resume(checkpoint, _PART, best=best)],
+        shuffle=False,
         verbose=0,
     )
 

@@ -28,9 +28,8 @@ class ImageData:
     count: int
     in_memory: tuple[tf.Tensor, tf.Tensor] | None
 
-    def batches(self, batch_size: int, order: EpochOrder | None = None, seed: int | None = None) -> tf.data.Dataset:
-        """Batches of (uint8 images, int64 labels); an order shuffles them anew in every epoch, the same way each run."""
-        order = EpochOrder(seed) if seed is not None else order
+    def batches(self, batch_size: int, order: EpochOrder | None = None) -> tf.data.Dataset:
+        """Batches of (uint8 images, int64 labels); an order shuffles them anew in every epoch, alike in each run."""
         if self.in_memory is None:
             dataset = self.dataset if order is None else order.shuffled(self.dataset)
             return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)

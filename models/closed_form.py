@@ -69,10 +69,11 @@ class ClosedFormModel(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """A scalar whose gradient is exactly that of `gradients`, for backends that differentiate a loss."""
         parts = self._parts(x, y)
-        gradients, errors = self.gradients(*parts, training=training)
+        (gradients, errors), value = self._at_once(
+            lambda: (self.gradients(*parts, training=training), ops.stop_gradient(self.loss_value(*parts)))
+        )
         self.row_error.update_state(errors)
-        value = ops.stop_gradient(self.loss_value(*parts))
-        for variable, gradient in zip(self.trainable_variables, _complete(*gradients), strict=True):
+        for variable, gradient in zip(self.trainable_variables, gradients, strict=True):
             moved = variable - ops.stop_gradient(variable)  # 0, but its derivative is 1
             value = value + ops.sum(moved * ops.stop_gradient(gradient))
         return value
@@ -105,20 +106,38 @@ class ClosedFormModel(keras.Model):
 
         def update(start, count, total):
             minibatch = (ops.slice(part, (start, *[0] * (part.ndim - 1)), (count, *part.shape[1:])) for part in parts)
-            gradients, errors = self.gradients(*minibatch)
-            self.optimizer.apply(list(map(ops.stop_gradient, _complete(*gradients))), self.trainable_variables)
+            gradients, errors = self._at_once(lambda: self.gradients(*minibatch))
+            self.optimizer.apply(list(map(ops.stop_gradient, gradients)), self.trainable_variables)
             return total + ops.stop_gradient(ops.sum(errors))
 
         whole, rest = rows // size, rows % size
         total = ops.zeros((), self.compute_dtype)
-        changing = [*self.variables, *self.optimizer.variables]
-        total = repeated(whole, lambda i, total: update(i * size, size, total), total, changing)
+        carried = [*self.variables, *self.optimizer.variables] if keras.backend.backend() == "jax" else []
+        total = repeated(whole, lambda i, total: update(i * size, size, total), total, carried)
         if not isinstance(rest, int):
             total = ops.cond(rest > 0, lambda: update(whole * size, rest, total), lambda: total)
         elif rest:
             total = update(whole * size, rest, total)
         self.row_error.update_state(total / ops.cast(rows, self.compute_dtype), rows)
         return {self.row_error.name: self.row_error.result()}
+
+    def _at_once(self, compute):
+        """What `compute()` returns, with every trainable variable read once, at the start.
+
+        TensorFlow 2.21 loses the order of an update and of later reads of the same variable for another gradient: its
+        dependency optimizer takes the operation that Keras' optimizer puts around all gradients (IdentityN) for a
+        barrier, then that is pruned. One training in ten came out differently with learned variances.
+        """
+        if keras.backend.backend() != "tensorflow":
+            return compute()
+        values = [(variable, ops.stop_gradient(variable)) for variable in self.trainable_variables]  # a tensor each
+        with keras.StatelessScope(state_mapping=values) as scope:
+            result = compute()
+        for variable in self.non_trainable_variables:
+            value = scope.get_current_value(variable)
+            if value is not None:
+                variable.assign(value)
+        return result
 
     def _parts(self, x, y):
         return [self._tensor(x)] if y is None else [self._tensor(x), self._tensor(y)]
@@ -149,17 +168,6 @@ class ClosedFormModel(keras.Model):
         """Compiles a loaded model as it was compiled when it was saved."""
         self.compile(keras.optimizers.deserialize(config["optimizer"]))
         self.optimizer.build(self.trainable_variables)
-
-
-@ops.custom_gradient
-def _complete(*gradients):
-    """The gradients as they are, but none is there before all are.
-
-    TensorFlow's dependency optimizer loses the order of an update and of another gradient's later read of the same
-    variable: one training in 13 came out differently with learned variances. What `custom_gradient` returns passes
-    through one operation (IdentityN), which waits for all and copies nothing.
-    """
-    return gradients, lambda *upstream: upstream
 
 
 def check_choice(key, value, choices):

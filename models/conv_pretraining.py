@@ -217,7 +217,8 @@ def _scale_output(model, layer, images, deviation):
     variance = squares / count - (total / count) ** 2
     if not variance > 1e-12 * squares / count:
         raise ValueError(
-            f"The outputs of {layer.name} are constant over all images, and no factor gives them a deviation."
+            f"The outputs of {layer.name} are constant over all images, and no factor gives them a deviation: its input is "
+            "flat. Pass images with contrast or, when layers below give nothing but zeros, train those longer."
         )
     factor = deviation / np.sqrt(variance)
     for variable in layer.trainable_variables:

@@ -1,24 +1,23 @@
-"""Loops in the graph whose body changes variables, on every backend."""
+"""Loops in the graph, and variables inside them."""
 
-import keras
 from keras import ops
 
 
 def repeated(count, body, start, variables):
     """`ops.fori_loop` from 0 to `count`, with a body that assigns to variables.
 
+    Where Keras variables stand for values in a scope (on JAX always), an assignment inside a loop would be lost: the
+    loop carries their values along.
+
     Args:
         count: Number of rounds; a tensor only where the backend allows it.
         body: Function of the round and the value so far that returns the next value, of the same shape.
         start: The first value, one tensor.
-        variables: All Keras variables that the body assigns to. On JAX assignments inside a loop are lost, so there the
-            loop carries them along; elsewhere they are not looked at.
+        variables: The Keras variables to carry, all of those that the body assigns to and that need it.
 
     Returns:
         The last value.
     """
-    if keras.backend.backend() != "jax":
-        return ops.fori_loop(0, count, body, start)
 
     def assign(values):
         for variable, value in zip(variables, values, strict=True):

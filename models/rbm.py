@@ -352,7 +352,7 @@ class RBM(ClosedFormModel):
             gradients = with_sparsity(self, gradients, *means, training)
         if self.centering:
             variables = self.visible_offset, self.hidden_offset
-            offsets = list(map(ops.convert_to_tensor, variables))  # read once, before they move
+            offsets = list(map(ops.stop_gradient, variables))  # read once, before they move
             gradients = centered(gradients, *offsets)
             if training:
                 for variable, offset, states, of_bias in zip(

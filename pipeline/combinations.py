@@ -53,9 +53,7 @@ def _combinations(config: RunConfig) -> Iterator[tuple[bool, str]]:
     )
     yield (
         cd.temperatures > 1 and not cd.persistent,
-        (
-            "model.pretraining.temperatures above 1 needs persistent chains; add --model.pretraining.persistent true"
-        ),
+        ("model.pretraining.temperatures above 1 needs persistent chains; add --model.pretraining.persistent true"),
     )
     yield (
         cd.learn_variance and not gaussian,

@@ -90,7 +90,7 @@ def mnist_dbn() -> RunConfig:
 
 
 def mnist_dbn_dropout() -> RunConfig:
-    """MNIST, the deep belief net of mnist-dbn fine-tuned with dropout and a limit on the length of weights.
+    """MNIST, the deep belief net of mnist-dbn fine-tuned with dropout.
 
     Command: vision-tfx run mnist-dbn-dropout --data-dir DIR
     Time: not yet recorded
@@ -103,7 +103,7 @@ def mnist_dbn_dropout() -> RunConfig:
         validation_share=1 / 12,
         model=DBNConfig(image_size=(28, 28), hidden_units=(500, 500, 2000), pretraining=RBMConfig(epochs=50)),
         training=TrainingConfig(
-            epochs=120, learning_rate=0.5, input_dropout=0.2, hidden_dropout=0.5, max_norm=3.0, use_validation=True
+            epochs=150, learning_rate=0.3, input_dropout=0.2, hidden_dropout=0.25, use_validation=True
         ),
         gates=GatesConfig(max_top1_error=2.0),
     )
@@ -125,8 +125,8 @@ def mnist_dbn_updown() -> RunConfig:
             objective="joint",
             image_size=(28, 28),
             hidden_units=(500, 500, 2000),
-            pretraining=RBMConfig(epochs=30),
-            up_down=UpDownConfig(),
+            pretraining=RBMConfig(epochs=30, schedule="linear", weight_stddev=0.01, sample_reconstruction=True),
+            up_down=UpDownConfig(epochs=(40, 20, 20), learning_rate=0.05, schedule="linear"),
         ),
         training=TrainingConfig(use_validation=True),
         gates=GatesConfig(max_top1_error=3.0),

@@ -56,6 +56,7 @@ def fit(checkpoint, kill_after=None):
         epochs=EPOCHS,
         initial_epoch=checkpoint.epochs_done("top"),
         callbacks=callbacks,
+        shuffle=False,
         verbose=0,
     )
     return model, best

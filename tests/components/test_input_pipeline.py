@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from components import input_pipeline
+from components.epoch_order import EpochOrder
 
 COUNT = 60
 
@@ -37,21 +38,26 @@ def test_files_are_read_in_order(data):
 
 
 def test_shuffling_keeps_every_image_with_its_label(data):
-    images, labels = read(data.batches(7, seed=1))
+    images, labels = read(data.batches(7, EpochOrder(1)))
     assert sorted(labels) == list(range(COUNT))
     assert list(labels) != list(range(COUNT))
     np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
 
 
-def test_a_seed_decides_the_order_of_every_epoch(data):
-    def epochs(seed):
-        dataset = data.batches(7, seed=seed)
-        return [read(dataset)[1].tolist() for _ in range(2)]
+def test_seed_and_number_of_an_epoch_decide_its_order(data):
+    def order_of(seed, *epochs):
+        order = EpochOrder(seed)
+        dataset, orders = data.batches(7, order), []
+        for epoch in epochs:
+            order.on_epoch_begin(epoch)
+            orders.append(read(dataset)[1].tolist())
+        return orders
 
-    first, second = epochs(1)
+    first, second, again = order_of(1, 0, 1, 0)
     assert first != second
-    assert epochs(1) == [first, second]
-    assert epochs(2) != [first, second]
+    assert again == first
+    assert order_of(1, 1) == [second]  # as a resumed training meets it
+    assert order_of(2, 0) != [first]
 
 
 def test_records_for_warm_up(examples):

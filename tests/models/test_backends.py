@@ -1,4 +1,4 @@
-"""The tests of exactness and of training once more on JAX and torch, where they are installed, in processes of their own."""
+"""The tests of exactness and training once more on JAX and torch, where they are installed, in other processes."""
 
 import importlib.util
 import os

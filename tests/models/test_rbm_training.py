@@ -295,7 +295,8 @@ import numpy as np
 import models.rbm
 from sklearn.datasets import load_digits
 rbm = keras.models.load_model(sys.argv[1])
-rbm.fit((load_digits().data / 16)[:330].astype("float32"), batch_size=110, shuffle=False, epochs=4, initial_epoch=2, verbose=0)
+images = (load_digits().data / 16)[:330].astype("float32")
+rbm.fit(images, batch_size=110, shuffle=False, epochs=4, initial_epoch=2, verbose=0)
 np.savez(sys.argv[2], *(ops.convert_to_numpy(v) for v in [*rbm.variables, *rbm.optimizer.variables]))
 """
 
