@@ -32,14 +32,21 @@ class ImageData:
         """Batches of (uint8 images, int64 labels); an order shuffles them anew in every epoch, alike in each run."""
         if self.in_memory is None:
             dataset = self.dataset if order is None else order.shuffled(self.dataset)
-            return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+            return self._of_known_length(dataset.batch(batch_size), batch_size)
         images, labels = self.in_memory
         # Shuffling indices and gathering whole batches costs 0.05 s per 60,000 images; shuffling images, 0.4 s.
         if order is None:
             indices = tf.data.Dataset.range(self.count).batch(batch_size)
         else:
             indices = order.indices(self.count, batch_size)
-        return indices.map(lambda i: (tf.gather(images, i), tf.gather(labels, i))).prefetch(tf.data.AUTOTUNE)
+        gathered = indices.map(lambda i: (tf.gather(images, i), tf.gather(labels, i)))
+        return self._of_known_length(gathered, batch_size)
+
+    def _of_known_length(self, batches: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        # Keras would take the end of an epoch of unknown length for the end of the data.
+        return batches.apply(tf.data.experimental.assert_cardinality(-(-self.count // batch_size))).prefetch(
+            tf.data.AUTOTUNE
+        )
 
 
 def split_files(examples_uri: str, split: str) -> list[str]:
