@@ -11,7 +11,8 @@ class EpochOrder(keras.callbacks.Callback):
     """Another order of the images in every epoch, decided by the seed and the number of the epoch alone.
 
     So a training that is resumed at epoch 7 sees what it would have seen. tf.data's own reshuffling depends on how
-    often a data set was iterated before. Pass it to `ImageData.batches`, and as a callback to the `fit` that reads them.
+    often a data set was iterated before. Pass it to `ImageData.batches`, and as a callback to the `fit` that reads
+    them.
 
     Args:
         seed: Integer.

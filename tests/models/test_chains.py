@@ -70,7 +70,7 @@ def transition(rbm):
 
 def test_contrastive_divergence_converges_to_the_exact_gradient_as_k_grows():
     data = STATES[[3, 20, 20, 31]]
-    rows = np.repeat(data, CHAINS // 4, axis=0)
+    rows = ops.convert_to_tensor(np.repeat(data, CHAINS // 4, axis=0))
     rbm = machine()
     start = frequencies(data)
     exact = statistics(rbm, distribution(rbm)) - statistics(rbm, start)  # of the negative log-likelihood
