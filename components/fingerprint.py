@@ -15,7 +15,10 @@ from pathlib import Path
 _ROOT = Path(__file__).parent.parent
 _OWN = ("components", "models", "serving")
 # What a module draws, records or says does not change what it computes.
-_WITHOUT_EFFECT = {"components.figures", "components.tracking", "components.progress", "components.fingerprint"}
+_WITHOUT_EFFECT = {
+    f"components.{name}"
+    for name in ("figures", "drawing", "rbm_figures", "rbm_readings", "tracking", "progress", "fingerprint")
+}
 
 
 @functools.cache

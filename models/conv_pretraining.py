@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from models.closed_form import check_count
-from models.patch_filters import PATCHES, REGULARIZATION, learn_filters
+from models.patch_filters import REGULARIZATION, learn_filters
 
 IMAGES_AT_ONCE = 64  # whose activations are in memory: 74 MB for the 55 x 55 x 96 of AlexNet's first layer
 
@@ -20,7 +20,7 @@ def pretrain_convolutions(
     images,
     layers=None,
     patches=20_000,
-    config=PATCHES,
+    config=None,
     contrast="full",
     regularization=REGULARIZATION,
     deviation=1.0,
@@ -40,7 +40,9 @@ def pretrain_convolutions(
             enough: each layer reads them once for its deviation and samples patches from the first ones.
         layers: Names of the layers to initialise; none means every `Conv2D`.
         patches: Patches per layer, at least 2.
-        config: As in `models.patch_filters.learn_filters`.
+        config: An `RBMConfig`, as in `models.patch_filters.learn_filters`; none means one that fits each machine's
+            size. Some 1,000 updates, of 100 patches each, are needed: in fewer, sparsity lowers the biases before the
+            filters have grown, and a layer of rectified units gives hardly anything.
         contrast: As there: "full", "mean" or None.
         regularization: As there.
         deviation: Standard deviation that each layer's output, before its activation, is scaled to, over all images,
@@ -52,8 +54,8 @@ def pretrain_convolutions(
         A dictionary from the layer's name to a list of `PatchFilters`, one for each group.
 
     Raises:
-        ValueError: A model or layer that this cannot work on, images that can be read only once or do not exist, or a
-            layer whose output is constant.
+        ValueError: A model or layer that this cannot work on, images that can be read only once or do not exist, a
+            machine that diverges, or a layer whose output is constant.
     """
     learned = {}
     for layer in _convolutions(model, layers):
@@ -217,7 +219,7 @@ def _scale_output(model, layer, images, deviation):
     variance = squares / count - (total / count) ** 2
     if not variance > 1e-12 * squares / count:
         raise ValueError(
-            f"The outputs of {layer.name} are constant over all images, and no factor gives them a deviation: its input is "
+            f"The outputs of {layer.name} are constant over all images, no factor gives them a deviation: its input is "
             "flat. Pass images with contrast or, when layers below give nothing but zeros, train those longer."
         )
     factor = deviation / np.sqrt(variance)

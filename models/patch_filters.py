@@ -15,6 +15,7 @@ Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009)
 Analysis of Single-Layer Networks in Unsupervised Feature Learning, AISTATS 2011 (contrast normalisation, whitening).
 """
 
+import math
 from dataclasses import dataclass
 
 import keras
@@ -27,15 +28,6 @@ from models.rbm import RBM
 from models.sgd import MomentumSGD
 from models.whitening import Whitening
 
-PATCHES = RBMConfig(  # edges of all orientations from 15,000 patches of two photographs, 8 x 8, in 10 to 15 s
-    epochs=20,
-    gaussian_learning_rate=0.01,
-    weight_cost=1e-3,
-    weight_stddev=0.05,  # from 0.01, filters of digits do not leave 0 for ten epochs
-    hidden_type="nrelu",  # binary units learned filters of noise from the same patches
-    sparsity_target=0.05,
-    sparsity_cost=1.0,
-)
 REGULARIZATION = 0.5  # of the whitening: with 0.01 the filters of photographs are noise, with 0.1 about half of them
 CONTRAST_FLOOR = 0.01  # of the mean variance of patches, added to each one's: flat patches stay nearly flat
 CHUNK_ROWS = 5000  # patches per call of the training step
@@ -72,10 +64,32 @@ class PatchFilters:
         return fold_whitening(kernel, bias, self.whitening, self.contrast is not None, self.deviation)
 
 
+def patch_config(values, filters):
+    """How a machine of this size learns patches, if nothing else is said: rectified, sparse hidden units.
+
+    Tried on photographs and on the maps that layers of AlexNet's shape make of them (363, 1,200 and 2,304 values). Two
+    numbers depend on the size, since nothing bounds a rectified unit: the initial kernel, whose largest singular value
+    is about 1, and the learning rate. With a kernel of 0.05 throughout, or a rate of 0.01, the largest diverged.
+
+    Args:
+        values: Length of a patch.
+        filters: Number of hidden units.
+    """
+    return RBMConfig(
+        epochs=20,
+        gaussian_learning_rate=min(0.01, 8 / values),
+        weight_cost=1e-3,
+        weight_stddev=1 / (math.sqrt(values) + math.sqrt(filters)),
+        hidden_type="nrelu",  # binary units learned filters of noise from the same patches
+        sparsity_target=0.05,
+        sparsity_cost=1.0,
+    )
+
+
 def learn_filters(
     patches,
     filters,
-    config=PATCHES,
+    config=None,
     contrast="full",
     regularization=REGULARIZATION,
     seed=None,
@@ -87,7 +101,7 @@ def learn_filters(
     Args:
         patches: Shape (patches, values).
         filters: Number of hidden units.
-        config: How the machine is trained; rectified hidden units suit a layer of rectified units.
+        config: An `RBMConfig` that says how the machine is trained; none means `patch_config`.
         contrast: "full": each patch has its mean subtracted and is divided by its deviation; "mean": only the former;
             None: neither.
         regularization: Of the whitening, relative to the mean variance.
@@ -98,6 +112,7 @@ def learn_filters(
     Returns:
         `PatchFilters`.
     """
+    config = config or patch_config(patches.shape[1], filters)
     check_choice("contrast", contrast, (None, "mean", "full"))
     normalised, deviation = normalise_contrast(np.asarray(patches, dtype), contrast)
     whitening = Whitening("zca", regularization).fit(normalised)
@@ -114,6 +129,11 @@ def learn_filters(
     chunk = max(config.batch_size, CHUNK_ROWS // config.batch_size * config.batch_size)
     rows = ArrayChunks(whitening.transform(normalised).astype(dtype), chunk, lambda rows: rows, seed)
     history = rbm.fit(rows, epochs=config.epochs, shuffle=False, verbose=verbose)
+    if not np.isfinite(rbm.kernel.numpy()).all():
+        raise ValueError(
+            f"The machine of {filters} filters diverged. Lower the learning rate or the initial weights. "
+            f"Received: {config}"
+        )
     return PatchFilters(rbm, whitening, contrast, deviation, history)
 
 

@@ -342,11 +342,11 @@ class RBM(ClosedFormModel):
         hidden = self.hidden_probabilities(visible)
         reconstruction, negative = self.negative_phase(visible, hidden, training)
         negative_hidden = self.hidden_probabilities(negative)
-        gradients = gap = statistics_gap(self._visible, visible, hidden, negative, negative_hidden)
+        gap = statistics_gap(self._visible, visible, hidden, negative, negative_hidden)
+        gradients = list(gap)
         if self.learn_variance:
             inputs, negative_inputs = self._to_visible(hidden), self._to_visible(negative_hidden)
-            of_variance = variance_gap(self._visible, self.visible_bias, visible, inputs, negative, negative_inputs)
-            gradients = [*gap, of_variance]
+            gradients.append(variance_gap(self._visible, self.visible_bias, visible, inputs, negative, negative_inputs))
         if self.sparsity_target is not None:
             means = (ops.mean(states, axis=0) for states in (self._visible.coupled(visible), hidden))
             gradients = with_sparsity(self, gradients, *means, training)
@@ -355,10 +355,8 @@ class RBM(ClosedFormModel):
             offsets = list(map(ops.stop_gradient, variables))  # read once, before they move
             gradients = centered(gradients, *offsets)
             if training:
-                for variable, offset, states, of_bias in zip(
-                    variables, offsets, (visible, hidden), gap[1:], strict=True
-                ):
-                    variable.assign(moved_offset(offset, states, of_bias, self.centering))
+                for variable, *values in zip(variables, offsets, (visible, hidden), gap[1:], strict=True):
+                    variable.assign(moved_offset(*values, self.centering))
         return gradients, ops.sum(ops.square(visible - reconstruction), axis=-1)
 
     def negative_phase(self, visible, hidden, training=True):

@@ -50,3 +50,16 @@ def test_one_judge_is_not_enough():
 def test_older_candidate_is_compared_with_the_newer_model():
     judge = blessings((1, 1), (2, 1))
     assert resolve([1, 2], [judge, judge], 1) == [2]
+
+
+def test_a_model_of_another_kind_is_no_baseline(tmp_path):
+    from components.baseline import newest_blessed
+
+    models = [artifact("Model", number) for number in (1, 2, 3)]
+    for model, asset in zip(models, ("labels.txt", "log_partition.json", "labels.txt"), strict=True):
+        model.uri = str(tmp_path / str(model.id))
+        assets = tmp_path / str(model.id) / "Format-Serving" / "assets"
+        assets.mkdir(parents=True)
+        (assets / asset).touch()
+    judge = blessings((1, 1), (2, 1))
+    assert newest_blessed(models, [judge, judge], [models[2]]) == [models[0]]

@@ -8,6 +8,7 @@ import pytest
 from components import checkpoints
 from components.checkpoints import Checkpoint
 from components.configuration import StationConfig
+from components.epoch_order import EpochOrder
 from components.input_pipeline import ImageData
 from components.rbm_pretrainer import pretrain
 from components.tracking import StationTracker
@@ -109,3 +110,20 @@ def test_training_goes_on(objective, tmp_path):
     assert Checkpoint(tmp_path / "c").position[1] == 2
     for one, other in zip(expected, fit(StationTracker(), Checkpoint(tmp_path / "c")), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("objective", ["classification", "joint", "reconstruction"])
+def test_every_epoch_has_an_order_of_its_own(objective, monkeypatch):
+    # Nothing else would show it: a training whose order never hears of its epochs resumes as well.
+    epochs, tell = [], EpochOrder.on_epoch_begin
+
+    def spy(order, epoch, logs=None):
+        epochs.append(epoch)
+        tell(order, epoch)
+
+    monkeypatch.setattr(EpochOrder, "on_epoch_begin", spy)
+    pretrained(objective, StationTracker())
+    assert epochs == [*range(EPOCHS)] * 2
+    epochs.clear()
+    train(configured(objective), TrainingMaterial(TRAINING, HELD_OUT, STATISTICS, ["a", "b"], None), StationTracker())
+    assert epochs == ([0] if objective == "classification" else []) + [*range(EPOCHS)]  # first the top layer alone

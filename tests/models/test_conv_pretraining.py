@@ -9,11 +9,11 @@ from keras import layers, ops
 from sklearn.datasets import load_digits
 
 from models.conv_pretraining import IMAGES_AT_ONCE, pretrain_convolutions, sample_patches
-from models.patch_filters import PATCHES, PatchFilters, fold_whitening, learn_filters, normalise_contrast
+from models.patch_filters import PatchFilters, fold_whitening, learn_filters, normalise_contrast, patch_config
 from models.rbm import RBM
 from models.whitening import Whitening
 
-SHORT = dataclasses.replace(PATCHES, epochs=1)
+SHORT = dataclasses.replace(patch_config(27, 8), epochs=1)
 
 
 def rows(count=400, features=6, seed=0):
@@ -346,6 +346,18 @@ def test_filters_of_digits_reconstruct_better_than_nothing_and_are_sparse():
     errors = np.square(whitened - ops.convert_to_numpy(filters.rbm.reconstruct(whitened))).sum(1)
     assert errors.mean() < 0.9 * np.square(whitened).sum(1).mean()
     assert 0.005 < (convolution(model, images=images) > 0).mean() < 0.1
+
+
+def test_initial_kernel_has_a_largest_singular_value_of_one():
+    for values, filters in ((363, 96), (1200, 128)):
+        kernel = np.random.default_rng(0).normal(size=(values, filters)) * patch_config(values, filters).weight_stddev
+        np.testing.assert_allclose(np.linalg.svd(kernel, compute_uv=False)[0], 1, atol=0.03)
+
+
+def test_refuses_a_machine_that_diverges():
+    wild = dataclasses.replace(SHORT, gaussian_learning_rate=1.0, weight_stddev=1.0, epochs=5)
+    with pytest.raises(ValueError, match="diverged"):
+        pretrain_convolutions(single(dtype="float32"), photographs(), patches=800, config=wild, seed=1)
 
 
 def test_refuses_what_it_cannot_work_on():

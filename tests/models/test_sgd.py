@@ -18,7 +18,7 @@ def run(optimizer, start, gradients):
     variable = keras.Variable(start, dtype="float64")
     for gradient in gradients:
         optimizer.apply([keras.ops.convert_to_tensor(gradient, dtype="float64")], [variable])
-    return keras.ops.convert_to_numpy(variable)
+    return variable.numpy()
 
 
 @pytest.fixture
