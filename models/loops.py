@@ -10,7 +10,7 @@ def repeated(count, body, start, variables):
     loop carries their values along.
 
     Args:
-        count: Number of rounds; a tensor only where the backend allows it.
+        count: Number of rounds, at least 0; a tensor only where the backend allows it.
         body: Function of the round and the value so far that returns the next value, of the same shape.
         start: The first value, one tensor.
         variables: The Keras variables to carry, all of those that the body assigns to and that need it.
@@ -18,13 +18,15 @@ def repeated(count, body, start, variables):
     Returns:
         The last value.
     """
+    if isinstance(count, int) and count == 0:  # JAX would trace the body all the same
+        return start
 
     def assign(values):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
     def current():
-        return [ops.convert_to_tensor(variable) for variable in variables]
+        return [ops.stop_gradient(variable) for variable in variables]  # tensors, not the variables again
 
     def carry(i, carried):
         assign(carried[0])

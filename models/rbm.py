@@ -198,7 +198,7 @@ class RBM(ClosedFormModel):
         """F(v) = -log sum_h exp(-E(v, h)), in nats: shape (batch, num_visible) -> (batch,)."""
         visible = self._tensor(visible)
         own = self._visible.self_energy(visible, self.visible_bias)
-        return own - self._hidden.log_sum(self._to_hidden(visible), self.hidden_bias)
+        return own - self._hidden_log_sum(self._to_hidden(visible))
 
     def hidden_free_energy(self, hidden):
         """-log sum_v exp(-E(v, h)), in nats: shape (batch, hidden_units) -> (batch,)."""
@@ -215,7 +215,7 @@ class RBM(ClosedFormModel):
         label_kernel, label_bias = self.kernel[-self.label_units :], self.visible_bias[-self.label_units :]
         inputs = ops.matmul(features, self.kernel[: -self.label_units])
         own = -ops.matmul(features, self.visible_bias[: -self.label_units])
-        by_label = [self._hidden.log_sum(inputs + label_kernel[y], self.hidden_bias) for y in range(self.label_units)]
+        by_label = [self._hidden_log_sum(inputs + label_kernel[y]) for y in range(self.label_units)]
         return ops.expand_dims(own, 1) - label_bias - ops.stack(by_label, axis=1)
 
     def hidden_probabilities(self, visible, beta=1):
@@ -300,14 +300,10 @@ class RBM(ClosedFormModel):
         visible = self._tensor(visible)
         binary = visible.shape[1] - self.label_units
         states, labels = visible[:, :binary], visible[:, binary:]
-        odds = log_odds(
-            states,
-            self._to_hidden(visible),
-            self.kernel[:binary],
-            self.visible_bias[:binary],
-            lambda inputs: self._hidden.log_sum(inputs, self.hidden_bias),
+        kernel, biases = self.kernel[:binary], self.visible_bias[:binary]
+        total = log_probability(
+            states, log_odds(states, self._to_hidden(visible), kernel, biases, self._hidden_log_sum)
         )
-        total = log_probability(states, odds)
         if self.label_units:
             total = total + ops.sum(labels * ops.log_softmax(-self.free_energy_by_label(states)), axis=1)
         return total
@@ -328,6 +324,9 @@ class RBM(ClosedFormModel):
         self.visible_bias.assign(self._visible.biases_for_mean(mean, margin))
         if self.centering:
             self.visible_offset.assign(mean)
+
+    def _hidden_log_sum(self, inputs):
+        return self._hidden.log_sum(inputs, self.hidden_bias)
 
     def _to_hidden(self, visible):
         return ops.matmul(self._visible.coupled(visible), self.kernel)

@@ -60,7 +60,7 @@ def with_sparsity(rbm, gradients, mean_input, mean_hidden, training):
 
     Source: Hinton, A Practical Guide to Training Restricted Boltzmann Machines (2010), section 11.
     """
-    activity = SPARSITY_DECAY * rbm.activity + (1 - SPARSITY_DECAY) * mean_hidden
+    activity = SPARSITY_DECAY * ops.convert_to_tensor(rbm.activity) + (1 - SPARSITY_DECAY) * mean_hidden
     if training:
         rbm.activity.assign(activity)
     excess = rbm.sparsity_cost * (activity - rbm.sparsity_target)

@@ -280,6 +280,7 @@ def test_short_gibbs_chains_add_up_to_a_long_one():
     for _ in range(4):
         v = one.gibbs_chain(v, 3)  # written out, where 12 steps are a loop in the graph
     np.testing.assert_array_equal(numbers(v), numbers(other.gibbs_chain(some_visible(other, 200), 12)))
+    np.testing.assert_array_equal(numbers(one.seed_generator.state), numbers(other.seed_generator.state))
 
 
 def test_no_gibbs_steps_changes_nothing(rbm):

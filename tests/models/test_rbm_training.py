@@ -23,6 +23,7 @@ OPTIONS = {
     "cd3": {"gibbs_steps": 3},
     "sampled": {"sample_reconstruction": True},
     "persistent": {"persistent": True, "num_chains": 7},
+    "long persistent": {"persistent": True, "num_chains": 7, "gibbs_steps": 12},  # a loop in the graph
     "tempered": {"persistent": True, "num_chains": 7, "temperatures": 3},
     "standardised": {"visible_type": "gaussian"},
     "persistent standardised": {"visible_type": "gaussian", "persistent": True},
@@ -200,12 +201,12 @@ def trained_by_numpy(rbm, data, size, epochs, rate, momenta, cost):
     return (W, a, b), {"activity": activity, "visible_offset": m, "hidden_offset": l}, errors
 
 
-@pytest.mark.parametrize("rows", [40, 43, 7])
-@pytest.mark.parametrize("options", [{}, *ADJUSTED.values()], ids=["plain", *ADJUSTED])
-def test_loop_in_the_graph_equals_numpy_and_uses_the_last_incomplete_minibatch(rows, options):
+@pytest.mark.parametrize(("options", "rows"), [({}, 40), ({}, 7), ({}, 43), *((o, 43) for o in ADJUSTED.values())])
+def test_loop_in_the_graph_equals_numpy_and_uses_the_last_incomplete_minibatch(options, rows):
     size, rate, momenta, cost = 10, 0.125, (0.5, 0.9), 0.01
     rbm = machine(Deterministic, minibatch_size=size, **options)
-    data = np.random.default_rng(1).random((rows, VISIBLE), dtype="float32")  # as `fit` would make it
+    data = np.random.default_rng(1).random((rows, VISIBLE), dtype="float32")  # to which `fit` would round it
+    data = data.astype("float64")
     weights, state, errors = trained_by_numpy(rbm, data, size, 2, rate, momenta, cost)
     rbm.compile(MomentumSGD(rate, momenta[1], momenta[0], 2, cost))
     logs = rbm.fit(data, batch_size=rows, shuffle=False, epochs=2, verbose=0).history
@@ -223,12 +224,15 @@ def test_learned_variance_stays_above_its_least_value():
     rbm.log_variance.assign(np.full(VISIBLE, -18.3))
     rbm.kernel.assign(np.zeros(rbm.kernel.shape))
     rbm.visible_bias.assign(np.zeros(VISIBLE))
-    rbm.compile(MomentumSGD(1.0, 0.0))
+    rbm.compile(MomentumSGD(10.0, 0.0))
     rbm.fit(np.zeros((5, VISIBLE)), batch_size=5, verbose=0)  # no variance at all
     np.testing.assert_allclose(numbers(rbm.log_variance), np.log(1e-8), rtol=1e-12)
 
 
-@pytest.mark.parametrize("options", OPTIONS | {"sparse enhanced": ADJUSTED["sparse enhanced"]})
+@pytest.mark.parametrize(
+    "options",
+    ["long persistent", "tempered", "deviation", "rectified variance", "persistent labels", "sparse enhanced"],
+)
 def test_loop_in_the_graph_equals_stock_training_with_the_same_random_numbers(options):
     results = []
     for minibatch_size, batch_size in ((10, 60), (None, 10)):
@@ -269,7 +273,7 @@ def test_training_on_digits_lowers_errors_and_raises_likelihood(kwargs):
     assert logs["val_reconstruction_error"][-1] < logs["val_reconstruction_error"][0]
     assert logs["pseudo_log_likelihood"][-1] > logs["pseudo_log_likelihood"][0]
     gap = numbers(rbm.free_energy(images[:200])).mean() - numbers(rbm.free_energy(held_out[:200])).mean()
-    np.testing.assert_allclose(logs["free_energy_gap"][-1], gap, rtol=1e-4)
+    np.testing.assert_allclose(logs["free_energy_gap"][-1], gap, atol=1e-4)
 
 
 def test_gaussian_machine_learns_standardised_digits():
@@ -289,7 +293,6 @@ def test_a_batch_as_large_as_the_minibatch_takes_the_stock_step():
 
 
 LIVING = {
-    "persistent": {"persistent": True, "minibatch_size": 50},
     "stock step": {"persistent": True},
     "everything": {
         "persistent": True,

@@ -18,7 +18,7 @@ from models.up_down import LabelDBN
 from models.up_down_net import UpDownNet
 
 PIXELS, UNITS, CLASSES = 4, (3, 2, 5), 3
-QUICK = RBMConfig(epochs=2, batch_size=50, learning_rate=0.05, momentum_switch_epochs=1)
+QUICK = RBMConfig(epochs=3, batch_size=20, learning_rate=0.1, momentum_switch_epochs=1)
 STAGES = UpDownConfig(epochs=(1, 1), gibbs_steps=(1, 2), batch_size=50, learning_rate=0.02)
 
 
@@ -393,8 +393,8 @@ def test_classifier_gives_minus_the_free_energies_and_survives_saving_and_export
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(numbers(again(images[:9])), numbers(model(images[:9])))
     model.export(tmp_path / "exported", verbose=False)
-    served = tf.saved_model.load(tmp_path / "exported").serve(images[:9])
-    np.testing.assert_allclose(numbers(served), wanted, atol=1e-4)
+    exported = tf.saved_model.load(tmp_path / "exported")
+    np.testing.assert_allclose(numbers(exported.serve(images[:9])), wanted, atol=1e-4)
     with pytest.raises(ValueError, match="64 values"):
         dbn.classifier((8, 9, 1))
 
@@ -430,8 +430,7 @@ def as_tf_data(images, labels):
     return tf.data.Dataset.from_tensor_slices((images, labels)).batch(150)
 
 
-@pytest.mark.parametrize("source", [as_arrays, as_tf_data])
-@pytest.mark.parametrize("interrupted_after", [1, 2])  # at a change of stage, and within the second
+@pytest.mark.parametrize(("source", "interrupted_after"), [(as_arrays, 3), (as_tf_data, 2)])  # 2: a stage ends
 def test_resumed_training_equals_uninterrupted_training_bit_for_bit(greedy, source, interrupted_after):
     images, labels = digits()
     data = source(images[:320], labels[:320])
@@ -491,9 +490,9 @@ def test_the_top_machine_can_go_on_alone(greedy, source):
     lower, upper, seen = numbers(dbn.rbms[1].kernel), numbers(dbn.rbms[2].kernel), []
     callback = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
     histories = dbn.pretrain_layerwise(
-        source(images[:100], labels[:100]), first_layer=2, initial_epoch=1, callbacks_for_layer=lambda _: [callback]
+        source(images[:100], labels[:100]), first_layer=2, initial_epoch=2, callbacks_for_layer=lambda _: [callback]
     )
-    assert (len(histories), seen) == (1, [1])
+    assert (len(histories), seen) == (1, [2])
     np.testing.assert_array_equal(numbers(dbn.rbms[1].kernel), lower)
     assert not np.array_equal(numbers(dbn.rbms[2].kernel), upper)
 
@@ -516,16 +515,16 @@ def test_up_down_lowers_the_error_of_the_greedy_stack():
     images, labels = digits()
     order = np.random.default_rng(0).permutation(len(images))
     images, labels = images[order], labels[order]
-    held_out = (images[1300:], labels[1300:])
-    config = RBMConfig(epochs=15, batch_size=50, learning_rate=0.05, momentum_switch_epochs=1)
-    stages = UpDownConfig((15, 10), (3, 6), batch_size=20, learning_rate=0.05)
+    data, held_out = (images[:1300], labels[:1300]), (images[1300:], labels[1300:])
+    config = RBMConfig(epochs=4, batch_size=20, learning_rate=0.05, momentum_switch_epochs=1)
+    stages = UpDownConfig((6, 3), (3, 6), batch_size=20, learning_rate=0.05)
     dbn = LabelDBN((60, 60, 150), pretraining=config, up_down=stages, seed=1)
-    greedy = dbn.pretrain_layerwise((images[:1300], labels[:1300]), held_out)[-1].history
-    fitted = dbn.fit_up_down((images[:1300], labels[:1300]), held_out).history
-    assert np.mean(fitted["val_top1_error"][-5:]) < greedy["val_top1_error"][-1] - 1
-    assert fitted["reconstruction_error"][-1] < fitted["reconstruction_error"][0]
+    before = dbn.pretrain_layerwise(data, held_out)[-1].history["val_top1_error"][-1]
+    after = dbn.fit_up_down(data, held_out).history
+    assert np.mean(after["val_top1_error"][-3:]) < 0.85 * before  # 16 % fall to about 11 %
+    assert after["reconstruction_error"][-1] < after["reconstruction_error"][0]
     wrong = numbers(dbn.predict_proba(held_out[0])).argmax(1) != held_out[1]
-    np.testing.assert_allclose(fitted["val_top1_error"][-1], 100 * wrong.mean(), rtol=1e-5)
+    np.testing.assert_allclose(after["val_top1_error"][-1], 100 * wrong.mean(), rtol=1e-5)
 
 
 def test_says_what_is_wrong():
