@@ -112,9 +112,11 @@ def mnist_dbn_dropout() -> RunConfig:
 def mnist_dbn_updown() -> RunConfig:
     """MNIST, generative deep belief net with labels in its top machine, fine-tuned by up-down.
 
+    A shortened schedule: 80 epochs of up-down where the paper has 359.
+
     Command: vision-tfx run mnist-dbn-updown --data-dir DIR
-    Time: not yet recorded
-    Result: not yet recorded
+    Time: 28 min on 2 busy cores
+    Result: top-1 error 1.60 % (1.37 to 1.87)
     Source: Hinton, Osindero & Teh, Neural Computation 18 (2006): 1.25 %
     """
     return RunConfig(
@@ -160,8 +162,8 @@ def mnist_rbm() -> RunConfig:
     """MNIST, one restricted Boltzmann machine of 500 hidden units as a density: log-probabilities of images.
 
     Command: vision-tfx run mnist-rbm --data-dir DIR
-    Time: not yet recorded
-    Result: not yet recorded
+    Time: 17 min on 2 busy cores
+    Result: log-probability -94.41 nats (-94.86 to -93.96), log Z within 814.62 to 814.92
     Source: centred persistent chains of Melchior, Fischer & Wiskott, JMLR 17 (2016); annealed importance sampling of
         Salakhutdinov & Murray, ICML 2008
     """
