@@ -12,7 +12,7 @@ from components.training_material import TrainingMaterial
 from models import factory
 
 # Rows per call of the compiled loop, as RBMPretrainer has them.
-_UPDATES_PER_STEP = 50
+_UPDATES_PER_STEP = 100
 _PART = "up-down"
 
 

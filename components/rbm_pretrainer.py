@@ -21,8 +21,8 @@ from models.dbn import DBN
 from models.rbm import RBM
 from models.up_down import LabelDBN
 
-# Rows per call of the compiled loop: 50 updates of 100 cases. Larger chunks are no faster and take more memory.
-_UPDATES_PER_STEP = 50
+# Updates per call of the compiled loop: with 50, an epoch of MNIST takes 5 % longer; more cost memory.
+_UPDATES_PER_STEP = 100
 # Validation images whose free energy is compared with that of as many training images, after every epoch.
 _HELD_OUT = 1000
 # Training images whose hidden activations are drawn: the minibatch of the practical guide.

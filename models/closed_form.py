@@ -11,7 +11,7 @@ class ClosedFormModel(keras.Model):
     """A Keras model that computes its own gradients; compile it without a loss and train it with `fit`.
 
     A subclass implements `gradients`. When batches that `fit` receives are larger than `minibatch_size`, all updates
-    of a batch run in one loop, in the graph where there is one: feed some 5,000 rows at a time, which on TensorFlow is
+    of a batch run in one loop, in the graph where there is one: feed some 10,000 rows at a time, which on TensorFlow is
     about twice as fast as 50 calls. The last minibatch of a batch may be smaller; no row is left out. Without
     `minibatch_size`, one batch is one update, by a loss whose gradient is exactly the one given.
 

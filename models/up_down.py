@@ -177,7 +177,7 @@ class LabelDBN:
 
         Args:
             dataset: A pair of arrays, images (images, ...) in [0, 1] and integer labels (images,), or a tf.data.Dataset
-                of batches of such pairs, shuffled as wanted; some 5,000 images per batch, as there.
+                of batches of such pairs, shuffled as wanted; some 10,000 images per batch, as there.
             validation_data: Images and labels that are not trained on, of the same kind; none leaves their logs out.
             callbacks_for_layer: Function of the layer's index that returns a list of Keras callbacks for its `fit`.
             mean: Mean image, flattened (num_visible,). None means one pass over the data to find it.
