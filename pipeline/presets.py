@@ -92,9 +92,11 @@ def mnist_dbn() -> RunConfig:
 def mnist_dbn_dropout() -> RunConfig:
     """MNIST, the deep belief net of mnist-dbn fine-tuned with dropout.
 
+    Rate and shares of dropout were chosen on 5,000 of the 60,000 images, at 40 epochs (1.08 % there).
+
     Command: vision-tfx run mnist-dbn-dropout --data-dir DIR
-    Time: not yet recorded
-    Result: not yet recorded
+    Time: 35 min on 2 busy cores
+    Result: top-1 error 0.94 % (0.77 to 1.15)
     Source: Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov, JMLR 15 (2014), table 2: 0.92 %
     """
     return RunConfig(
