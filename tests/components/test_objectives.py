@@ -198,3 +198,12 @@ def test_the_cache_key_covers_the_room_of_the_objective(objective, monkeypatch):
     assert {"trainer", f"{objective}_training", "export", "input_pipeline", "scaling", "factory"} <= names
     others = {f"{other}_training" for other in ["classification", *OBJECTIVES] if other != objective}
     assert not others & names
+
+
+def test_a_net_with_labels_draws_what_it_makes_up_for_each_class():
+    from components.joint_training import _generated
+    from models.up_down import LabelDBN
+
+    figure = _generated(LabelDBN((6, 5), num_classes=3, num_visible=16, seed=1), (4, 4, 1), ["a", "b", "c"])
+    [axes, *_] = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
