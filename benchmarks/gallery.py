@@ -4,7 +4,8 @@
 
 NAME is a chapter of the page, FOLDER what a training left: the model of RBMPretrainer, which is
 `<home>/<name>/artifacts/RBMPretrainer/model/<id>/Format-Serving`, any other folder that `DBN.save` or `LabelDBN.save`
-wrote, or the SavedModel of an autoencoder. What is drawn depends on the net. Images are taken from the training split.
+wrote, such as `<home>/<name>/artifacts/Trainer/model_run/<id>/label_dbn`, or the SavedModel of an autoencoder.
+What is drawn depends on the net. Images are taken from the training split.
 A net of one layer takes some three minutes on two cores, for its partition function; all others take seconds.
 """
 

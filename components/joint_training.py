@@ -19,6 +19,8 @@ from models.up_down import LabelDBN
 # Updates per call of the compiled loop, as RBMPretrainer has them.
 _UPDATES_PER_STEP = 100
 _PART = "up-down"
+# In Trainer's artifact `model_run`: the whole net, see `models.up_down.LabelDBN.load`.
+LABEL_DBN = "label_dbn"
 # Images made up for MLflow: 1,000 Gibbs steps of 100 chains of a 510 x 2000 machine take some 5 s.
 _DRAWN_CLASSES, _DRAWN_SAMPLES = 10, 10
 
@@ -49,6 +51,8 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
         num_examples=material.training.count,
         initial_epoch=material.checkpoint.epochs_done(_PART),
     )
+    if material.keep is not None:
+        net.save(material.keep / LABEL_DBN)  # what is served classifies; this one generates as well
     shape = factory.image_shape(model)
     tracker.log_figure(lambda: _generated(net, shape, material.labels), "generated.png")
     classifier = keras.Sequential([keras.Input(shape), scale, net.classifier(shape)], name="classifier")

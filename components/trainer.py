@@ -62,6 +62,7 @@ def run_fn(fn_args: FnArgs) -> None:
         checkpoint=station_checkpoint(
             "Trainer", examples_uri, custom["config"], custom["fingerprint"], str(fn_args.base_model)
         ),
+        keep=Path(fn_args.model_run_dir),
     )
     with tracking.station_run("Trainer") as tracker:
         served = train(config, material, tracker)

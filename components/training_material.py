@@ -20,6 +20,7 @@ class TrainingMaterial:
         labels: class names in index order.
         pretrained: folder of pretrained weights, or none to start from random ones.
         checkpoint: where an interrupted training goes on from.
+        keep: folder for what is worth keeping beside the served model, or none to keep nothing.
     """
 
     training: ImageData
@@ -28,3 +29,4 @@ class TrainingMaterial:
     labels: Sequence[str]
     pretrained: Path | None
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    keep: Path | None = None

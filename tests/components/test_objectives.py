@@ -97,7 +97,9 @@ def fitted(images, root, tmp_path_factory):
             training, held_out = (input_pipeline.load_images(root, [s], (8, 8), 1) for s in ("train", "validation"))
             folder = tmp_path_factory.mktemp(objective)
             pretrain(config.for_pretraining(), training, held_out, statistics, 10, spy).save(folder)
-            made[objective] = train(config, TrainingMaterial(training, held_out, statistics, LABELS, folder), spy), spy
+            spy.kept = folder / "kept"
+            material = TrainingMaterial(training, held_out, statistics, LABELS, folder, keep=spy.kept)
+            made[objective] = train(config, material, spy), spy
         return made[objective]
 
     return fit
@@ -118,6 +120,17 @@ def test_joint_learns_and_is_served_like_any_classifier(fitted, images):
     assert error == pytest.approx(min(errors), abs=1e-3)  # the best epoch is kept
     assert error < 25  # logistic regression has 17.5
     assert [name.decode() for name in found["classes"][:, 0]] == [LABELS[i] for i in found["probabilities"].argmax(1)]
+
+
+def test_the_net_that_generates_is_kept_and_is_the_one_served(fitted, images):
+    from models.up_down import LabelDBN
+
+    served, spy = fitted("joint")
+    kept = LabelDBN.load(spy.kept / "label_dbn")
+    flat = images[:50].reshape(50, 64).astype("float32") / 255
+    found = kept.predict_proba(flat).numpy()
+    np.testing.assert_allclose(found, answers(served, images[:50])["probabilities"], atol=1e-5)
+    assert kept.generate(2, gibbs_steps=3, label=1).shape == (2, 64)
 
 
 def test_reconstruction_is_the_autoencoder_with_its_errors(fitted, images):
