@@ -263,9 +263,11 @@ class RunTracker:
             metrics=metric_entities({"seconds": report.seconds} if report.started_ms else {}),
             tags=[RunTag(name, value) for name, value in tags.items()],
         )
-        # A station's own run knows better than the report whether it failed or was interrupted.
-        if child.info.status in ("RUNNING", "FINISHED"):
-            status = "KILLED" if report.reason == INTERRUPTED else _RUN_STATUS[report.status]
+        # A station's own run knows better than the report that it failed, but not why: libraries make errors of their
+        # own of an interruption.
+        interrupted = report.reason == INTERRUPTED
+        if interrupted or child.info.status in ("RUNNING", "FINISHED"):
+            status = "KILLED" if interrupted else _RUN_STATUS[report.status]
             self._client.set_terminated(child.info.run_id, status, report.finished_ms or None)
 
 
