@@ -155,7 +155,7 @@ def mnist_autoencoder() -> RunConfig:
             hidden_units=(1000, 500, 250, 30),
             pretraining=RBMConfig(epochs=50, gaussian_learning_rate=0.001),
         ),
-        training=TrainingConfig(epochs=200, learning_rate=0.005, use_validation=True),
+        training=TrainingConfig(epochs=200, learning_rate=0.02, use_validation=True),
         gates=GatesConfig(max_squared_error=6.0),
     )
 

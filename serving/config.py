@@ -1,4 +1,4 @@
-"""Everything that `vision-tfx serve` can be told, with TensorFlow Serving's names and defaults. Standard library only."""
+"""All that `vision-tfx serve` can be told, with TensorFlow Serving's names and defaults. Standard library only."""
 
 import os
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ import numpy as np
 from serving.errors import Code, ServingError, invalid
 from serving.signature import DEFAULT_SIGNATURE, Signature
 
-# TensorFlow runs the operations of a graph on the calling thread: 10 us for a call of a small model, where handing it to
+# TensorFlow runs the operations of a graph on the calling thread: 10 us a call of a small model, where handing it to
 # a pool costs 60 us and an eager signature 240 us. Large products still use all cores, through TensorFlow's own pool.
 _ON_CALLING_THREAD = -1
 
