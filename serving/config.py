@@ -11,8 +11,8 @@ class ServerConfig:
     Names and defaults are those of `tensorflow_model_server` where it has them; what it lacks is marked *.
 
     Args:
-        port: Port of gRPC; 0 for none.
-        rest_api_port: Port of REST; 0 for none.
+        port: Port of gRPC; 0 for none, -1 for any that is free.
+        rest_api_port: Port of REST; 0 for none, -1 for any that is free.
         host: * Address to listen on; loopback unless told otherwise.
         model_name: Name of the model in `model_base_path`.
         model_base_path: Folder, or URI, with one sub-folder per version.
