@@ -2,10 +2,10 @@
 
     python benchmarks/serving.py [--only PART...] [--seconds S] [--rounds N] [--litserve-python PATH]
 
-Parts: small (64 -> 256 -> 10, one row a request, REST and gRPC), json (100 x 784 floats over REST), alexnet (JPEG bytes,
+Parts: small (64 -> 256 -> 10, one row a request, REST and gRPC), json (100 x 784 floats over REST), alexnet (JPEG,
 concurrency 16, REST and gRPC, batching on), swap (new versions under load), start, mlflow. Servers and clients are
 processes of their own; they take turns, so that whatever else the machine does hits all of them. Needs `wrk`;
-`--litserve-python` names an interpreter that has litserve and tensorflow. Ratios are to a peer or limit of the same run.
+`--litserve-python` names an interpreter that has litserve and tensorflow. Ratios are to what the same run measured.
 """
 
 import argparse

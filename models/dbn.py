@@ -13,7 +13,7 @@ from models.closed_form import check_choice
 from models.config import RBMConfig
 from models.monitors import FreeEnergyGap, PseudoLogLikelihood
 from models.rbm import RBM
-from models.sgd import MomentumSGD
+from models.sgd import pretraining_optimizer
 
 CHUNK_ROWS = 10000  # rows per call of the training step when arrays are passed: 5 % faster than 5,000
 GAP_IMAGES = 1000  # of each kind, for the free-energy gap
@@ -179,7 +179,8 @@ class DBN:
         for i in range(first_layer, len(self.rbms)):
             if i == 0:
                 self.rbms[0].set_visible_bias(mean)  # a resumed training restores its own afterwards
-            self.rbms[i].compile(_optimizer(config, self.rbms[i], num_examples))
+            gaussian = "gaussian" in (self.rbms[i].visible_type, self.rbms[i].hidden_type)
+            self.rbms[i].compile(pretraining_optimizer(config, num_examples, gaussian))
             layer_held_out = None if held_out is None else self._encode_array(held_out, i)
             monitors = [] if held_out is None else self._monitors(i, self._encode_array(probe, i), layer_held_out)
             first_epoch = initial_epoch if i == first_layer else 0
@@ -361,18 +362,3 @@ class DBN:
                 for key in ("kernel", "visible_bias", "hidden_bias"):
                     getattr(rbm, key).assign(weights[f"{key}_{i}"])
         return net
-
-
-def _optimizer(config, rbm, num_examples):
-    updates_per_epoch = -(-num_examples // config.batch_size)
-    gaussian = "gaussian" in (rbm.visible_type, rbm.hidden_type)
-    rate = config.gaussian_learning_rate if gaussian else config.learning_rate
-    if config.schedule == "linear":
-        rate = keras.optimizers.schedules.PolynomialDecay(rate, max(1, config.epochs * updates_per_epoch), 0.0)
-    return MomentumSGD(
-        rate,
-        momentum=config.final_momentum,
-        initial_momentum=config.initial_momentum,
-        momentum_switch=config.momentum_switch_epochs * updates_per_epoch,
-        weight_cost=config.weight_cost,
-    )

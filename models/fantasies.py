@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from models.labelled import check_range
+from models.loops import repeated
 from models.up_down_net import probabilities
 
 
@@ -36,7 +37,9 @@ def fantasies(top, generative, num_samples, gibbs_steps, label=None):
 
     half = 0.5 * ops.ones((num_samples, top.kernel.shape[0]), dtype=top.compute_dtype)
     states = clamp(top.draw_visible(half))
-    states = ops.fori_loop(0, gibbs_steps, lambda _, v: clamp(top.sample_visible(top.sample_hidden(v))), states)
+    states = repeated(
+        gibbs_steps, lambda _, v: clamp(top.sample_visible(top.sample_hidden(v))), states, [top.seed_generator.state]
+    )
     states = _features(top, states)
     for layer in reversed(generative[1:]):
         states = top.draw_hidden(probabilities(states, layer))

@@ -25,7 +25,7 @@ from models.chunks import ArrayChunks
 from models.closed_form import check_choice
 from models.config import RBMConfig
 from models.rbm import RBM
-from models.sgd import MomentumSGD
+from models.sgd import pretraining_optimizer
 from models.whitening import Whitening
 
 REGULARIZATION = 0.5  # of the whitening: with 0.01 the filters of photographs are noise, with 0.1 about half of them
@@ -125,7 +125,7 @@ def learn_filters(
         dtype=dtype,
         **{key: getattr(config, key) for key in _FROM_CONFIG.split()},
     )
-    rbm.compile(_optimizer(config, len(patches)))
+    rbm.compile(pretraining_optimizer(config, len(patches), gaussian=True))
     chunk = max(config.batch_size, CHUNK_ROWS // config.batch_size * config.batch_size)
     rows = ArrayChunks(whitening.transform(normalised).astype(dtype), chunk, lambda rows: rows, seed)
     history = rbm.fit(rows, epochs=config.epochs, shuffle=False, verbose=verbose)
@@ -184,12 +184,3 @@ def fold_whitening(kernel, bias, whitening, subtracts_mean=False, deviation=1.0)
     if subtracts_mean:
         kernel = kernel - kernel.mean(axis=0)
     return kernel / deviation, bias
-
-
-def _optimizer(config, rows):
-    updates = -(-rows // config.batch_size)
-    rate = config.gaussian_learning_rate
-    if config.schedule == "linear":
-        rate = keras.optimizers.schedules.PolynomialDecay(rate, max(1, config.epochs * updates), 0.0)
-    switch = config.momentum_switch_epochs * updates
-    return MomentumSGD(rate, config.final_momentum, config.initial_momentum, switch, config.weight_cost)

@@ -93,3 +93,24 @@ class MomentumSGD(keras.optimizers.Optimizer):
             "momentum_switch": self.momentum_switch,
             "weight_cost": self.weight_cost,
         }
+
+
+def pretraining_optimizer(config, num_examples, gaussian=False):
+    """The optimizer that an `RBMConfig` asks for.
+
+    Args:
+        config: Rates, momentum, schedule, weight cost.
+        num_examples: Training examples, which tell how many updates an epoch has.
+        gaussian: Whether the machine has Gaussian units on either side, which need a smaller learning rate.
+    """
+    updates_per_epoch = -(-num_examples // config.batch_size)
+    rate = config.gaussian_learning_rate if gaussian else config.learning_rate
+    if config.schedule == "linear":
+        rate = keras.optimizers.schedules.PolynomialDecay(rate, max(1, config.epochs * updates_per_epoch), 0.0)
+    return MomentumSGD(
+        rate,
+        momentum=config.final_momentum,
+        initial_momentum=config.initial_momentum,
+        momentum_switch=config.momentum_switch_epochs * updates_per_epoch,
+        weight_cost=config.weight_cost,
+    )

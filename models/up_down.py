@@ -11,11 +11,12 @@ from keras import ops
 from models import labelled
 from models.chunks import count_and_mean, flatten
 from models.config import RBMConfig, UpDownConfig
-from models.dbn import CHUNK_ROWS, DBN, _optimizer
+from models.dbn import CHUNK_ROWS, DBN
 from models.fantasies import fantasies
 from models.label_free_energy import free_energy_classifier
 from models.rbm import RBM
 from models.up_down_net import UpDownNet, probabilities
+from models.sgd import pretraining_optimizer
 from models.up_down_schedule import GibbsStages, up_down_optimizer
 
 _RBM_WEIGHTS = ("kernel", "visible_bias", "hidden_bias")
@@ -212,7 +213,7 @@ class LabelDBN:
 
     def _pretrain_top(self, dataset, validation_data, num_examples, first_epoch, callbacks, verbose):
         config, top = self.pretraining, self.rbms[-1]
-        top.compile(_optimizer(config, top, num_examples))
+        top.compile(pretraining_optimizer(config, num_examples))
         chunk, order = self._chunk(config), self._seed("order top")
         return top.fit(
             labelled.mapped(dataset, self._features_and_labels, chunk, order, first_epoch),

@@ -21,7 +21,7 @@ VERBS = {
     "presets": "list the presets with expected time and result",
     "show": "print a configuration as YAML that `run --config` takes back",
     "serve": "answer requests over gRPC and REST, as TensorFlow Serving does",
-    "predict": "what the newest pushed model says of images, such as the five best labels",
+    "predict": "what the newest pushed model, or a server, says of images: the five best labels",
     "ui": "open MLflow on what the runs logged",
     "rollback": "publish an older version of a model again",
     "doctor": "check this machine and say what to mend",

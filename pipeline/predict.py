@@ -16,8 +16,21 @@ from serving.local import Prediction
 
 
 @dataclass(frozen=True)
-class PushedModel:
-    """One version of a pushed model.
+class AnsweringModel:
+    """One version of a model, wherever it is.
+
+    Args:
+        name: The model's name.
+        version: Its version.
+    """
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True)
+class PushedModel(AnsweringModel):
+    """One version of a pushed model, on this machine.
 
     Args:
         name: The model's name.
@@ -25,8 +38,6 @@ class PushedModel:
         folder: Where its SavedModel lies.
     """
 
-    name: str
-    version: int
     folder: Path
 
 
@@ -87,7 +98,7 @@ def _words(prediction: Prediction) -> list[str]:
     return said
 
 
-def as_json(model: PushedModel, predictions: Mapping[str, Prediction], errors: Mapping[str, str]) -> str:
+def as_json(model: AnsweringModel, predictions: Mapping[str, Prediction], errors: Mapping[str, str]) -> str:
     """One object: model, version, and per image its classes and scores or its figures, or its error."""
     answered = [{"image": path, **_fields(each)} for path, each in predictions.items()]
     refused = [{"image": path, "error": error} for path, error in errors.items()]

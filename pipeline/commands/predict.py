@@ -1,14 +1,15 @@
-"""`vision-tfx predict IMAGE...`: what the newest pushed model says of images."""
+"""`vision-tfx predict IMAGE...`: what the newest pushed model, or the model of a server, says of images."""
 
+import argparse
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.errors import UsageError, VisionTfxError
 from pipeline.cli import Parser, add_home, complain
 from pipeline.home import Home
-from pipeline.predict import as_csv, as_json, as_text, newest_model, read_images
+from pipeline.predict import AnsweringModel, as_csv, as_json, as_text, newest_model, read_images
 from pipeline.streams import quiet
 from serving.local import LocalModel, Prediction
 
@@ -21,8 +22,15 @@ def main(arguments: Sequence[str]) -> int:
         "error of an autoencoder, the log-probability of a density.",
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="JPEG, PNG, GIF or BMP")
-    parser.add_argument("--model", metavar="NAME", help="which pushed model; default: the one pushed last")
+    parser.add_argument("--model", metavar="NAME", help="which model; default: the one pushed last")
     add_home(parser)
+    server = parser.add_argument_group("from a model server, vision-tfx serve or TensorFlow Serving")
+    server.add_argument(
+        "--server", metavar="URL", help="http://HOST:8501, https://..., grpc://HOST:8500 or grpcs://..."
+    )
+    server.add_argument("--label", metavar="LABEL", help="which version, such as canary; default: the newest")
+    server.add_argument("--bearer-token-file", metavar="FILE", help="file whose only line is the server's bearer token")
+    server.add_argument("--ca-file", metavar="FILE", help="PEM file of the certificate authority to trust")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object")
     form.add_argument(
@@ -33,6 +41,11 @@ def main(arguments: Sequence[str]) -> int:
         help="one row per label or image",
     )
     given = parser.parse_args(arguments)
+    if given.server is not None:
+        return _answer_from_server(given)
+    for option in ("label", "bearer_token_file", "ca_file"):
+        if getattr(given, option) is not None:
+            parser.error(f"--{option.replace('_', '-')} needs --server URL")
     return answer(given.images, home=given.home, model=given.model, form=given.form or "text")
 
 
@@ -51,13 +64,32 @@ def answer(paths: Sequence[str], *, home: str, model: str | None = None, form: s
     pushed = newest_model(Home(Path(home).expanduser()), model)
     images, unread = read_images(paths)
     predictions, undecoded = _predict(pushed.folder, images) if images else ({}, {})
-    errors = unread | undecoded
+    return _write(pushed, predictions, unread, undecoded, form)
+
+
+def _answer_from_server(given: argparse.Namespace) -> int:
+    from pipeline.remote_predict import connect, predict
+
+    with connect(given.server, token_file=given.bearer_token_file, ca_file=given.ca_file) as client:
+        model, predictions, unread, refused = predict(client, given.model, given.label, given.images)
+    return _write(model, predictions, unread, refused, given.form or "text")
+
+
+def _write(
+    model: AnsweringModel,
+    predictions: Mapping[str, Prediction],
+    unread: Mapping[str, str],
+    undecoded: Mapping[str, str],
+    form: str,
+) -> int:
+    """Prints answers and errors in one of the forms; returns the exit code."""
+    errors = {**unread, **undecoded}
     if form == "json":
-        sys.stdout.write(as_json(pushed, predictions, errors))
+        sys.stdout.write(as_json(model, predictions, errors))
     elif form == "csv":
         sys.stdout.write(as_csv(predictions))
     else:
-        print(f"Answers of {pushed.name}, version {pushed.version}:")
+        print(f"Answers of {model.name}, version {model.version}:")
         sys.stdout.write(as_text(predictions))
     sys.stdout.flush()
     for error in errors.values():

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from serving.server import Addresses
 
 _DESCRIPTION = """A model server that speaks TensorFlow Serving's protocol: gRPC on --port, REST and a demo page on
---rest-api-port. Without --model-base-path and --model-config-file it serves all that was pushed below --home, or of that
-the model named by --model-name. Options and defaults are those of TensorFlow Serving, with - or _ between the words;
-what it lacks is marked *."""
+--rest-api-port. Without --model-base-path and --model-config-file it serves all that was pushed below --home, or the
+one that --model-name names. Options and defaults are those of TensorFlow Serving, with - or _ between the words; what
+it lacks is marked *."""
 
 
 def main(arguments: Sequence[str]) -> int:
