@@ -30,20 +30,22 @@ def connect(address: str, *, token_file: str | None = None, ca_file: str | None 
         UsageError: The address has another form, or a file cannot be read.
         VisionTfxError: gRPC is not installed.
     """
-    try:
-        token = Path(token_file).read_text(encoding="utf-8").strip() if token_file else None
-        if ca_file:
-            Path(ca_file).read_bytes()
-    except (OSError, UnicodeDecodeError) as error:
-        option, file = ("--ca-file", ca_file) if token_file is None else ("--bearer-token-file", token_file)
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise UsageError(f"{option} {file} cannot be read: {reason}") from error
+    token = _read("--bearer-token-file", token_file)
+    _read("--ca-file", ca_file)
     try:
         return ModelClient(address, token=token, ca_file=ca_file)
     except ValueError as error:
         raise UsageError(str(error)) from error
     except ModelClientError as error:
         raise VisionTfxError(str(error)) from error
+
+
+def _read(option: str, file: str | None) -> str | None:
+    try:
+        return Path(file).read_text(encoding="utf-8").strip() if file else None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(f"{option} {file} cannot be read: {reason}") from error
 
 
 def predict(
@@ -129,7 +131,5 @@ def _predict(
 
 def _progress(count: int) -> Progress:
     console = Console(file=sys.stderr)  # stdout holds answers only
-    columns = (
-        TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=count < _MANY or not console.is_terminal)

@@ -16,6 +16,7 @@ from components.interruption import held, recognised, terminable
 from pipeline.config import RunConfig
 from pipeline.home import Home
 from pipeline.lock import home_lock
+from pipeline.pushed_results import write_results
 from pipeline.screen import Screen
 from pipeline.station import INTERRUPTED, StationReport
 from pipeline.tracking import RunTracker
@@ -207,3 +208,11 @@ def _record(tracker: RunTracker, dag: "LocalDag", result: RunResult, source: str
     # After a rollback the older model stays the champion.
     if result.pushed_uri and result.pushed_version is not None and result.pushed_version == result.served_version:
         tracker.register(result.pushed_uri, result.pushed_version, result.metrics, data.example)
+    if result.pushed_uri:
+        write_results(
+            Path(result.pushed_uri),
+            result.metrics,
+            run_id=tracker.run_id,
+            experiment_id=tracker.experiment_id,
+            warnings=result.warnings,
+        )

@@ -74,8 +74,8 @@ class RunTracker:
         self._home = home
         self._config = config
         self._client: Any = None
-        self._experiment = ""
-        self.run_id = ""  # of MLflow
+        self.experiment_id = ""
+        self.run_id = ""  # of MLflow, as is the experiment's
         self._environment: dict[str, str | None] = {}
 
     def start(self, run_id: str) -> str:
@@ -103,9 +103,9 @@ class RunTracker:
             with held():
                 _create_database(self._home.mlflow_database)
                 self._client = MlflowClient(uri)
-                self._experiment = self._open_experiment()
+                self.experiment_id = self._open_experiment()
                 self._end_crashed_runs(last_write_ms)
-                self.run_id = self._client.create_run(self._experiment, tags=run_tags(), run_name=run_id).info.run_id
+                self.run_id = self._client.create_run(self.experiment_id, tags=run_tags(), run_name=run_id).info.run_id
         except MlflowException as error:
             raise VisionTfxError(
                 f"MLflow cannot use {self._home.mlflow_database}: {error}; after a change of MLflow's version, "
@@ -160,7 +160,7 @@ class RunTracker:
         children = {run.data.tags.get(STATION_TAG): run for run in self._children()}
         for report in stations:
             child = children.get(report.name) or self._client.create_run(
-                self._experiment, report.started_ms or None, run_tags(self.run_id), report.name
+                self.experiment_id, report.started_ms or None, run_tags(self.run_id), report.name
             )
             self._complete(child, report)
 
@@ -227,7 +227,7 @@ class RunTracker:
         return str(experiment.experiment_id)
 
     def _end_crashed_runs(self, last_write_ms: int) -> None:
-        for run in self._client.search_runs([self._experiment], "attributes.status = 'RUNNING'"):
+        for run in self._client.search_runs([self.experiment_id], "attributes.status = 'RUNNING'"):
             self._client.set_tag(run.info.run_id, "reason", "its process ended without closing it")
             self._client.set_terminated(run.info.run_id, "KILLED", max(last_write_ms, run.info.start_time))
 
@@ -249,7 +249,7 @@ class RunTracker:
         self._client.log_text(self.run_id, to_yaml(self._config), CONFIG_FILE)
 
     def _children(self) -> list[Any]:
-        return list(self._client.search_runs([self._experiment], f"tags.`mlflow.parentRunId` = '{self.run_id}'"))
+        return list(self._client.search_runs([self.experiment_id], f"tags.`mlflow.parentRunId` = '{self.run_id}'"))
 
     def _complete(self, child: Any, report: StationReport) -> None:
         from mlflow.entities import RunTag

@@ -17,6 +17,8 @@ class ServerConfig:
         model_name: Name of the model in `model_base_path`.
         model_base_path: Folder, or URI, with one sub-folder per version.
         model_config_file: Text proto of a `ModelServerConfig`: several models, version policies, labels.
+        model_roots: * Comma-separated folders or URIs, one of which every base path and version must lie in, also those
+            that a reload names; empty allows any.
         model_config_file_poll_wait_seconds: Seconds between readings of that file; 0 reads it once.
         file_system_poll_wait_seconds: Seconds between looks for new versions; 0 looks once, negative never.
         rest_api_timeout_in_ms: Longest time of a REST request, in milliseconds.
@@ -31,7 +33,7 @@ class ServerConfig:
         synthetic_warmup: * Whether requests made from the signature warm up a model that stores none.
         max_num_load_retries: How often a failed load is tried again.
         load_retry_interval_micros: Microseconds between these.
-        num_load_threads: Versions that load at the same time; 0 means one per core.
+        num_load_threads: Versions that load at the same time; 0 means four per core.
         allow_version_labels_for_unavailable_models: Whether a new label may name a version that is not loaded yet.
         saved_model_tags: Comma-separated tags of the graph to load.
         tensorflow_intra_op_parallelism: Threads for one operation; 0 lets TensorFlow choose.
@@ -56,6 +58,7 @@ class ServerConfig:
     model_name: str = "default"
     model_base_path: str = ""
     model_config_file: str = ""
+    model_roots: str = ""
     model_config_file_poll_wait_seconds: float = 0
     file_system_poll_wait_seconds: float = 1
     rest_api_timeout_in_ms: int = 30000

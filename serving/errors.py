@@ -58,10 +58,11 @@ class ServingError(Exception):
 
     @property
     def short_message(self) -> str:
-        """The message as gRPC sends it: at most 1,024 characters."""
-        if len(self.message) <= _MAX_MESSAGE:
-            return self.message
-        return self.message[: _MAX_MESSAGE - len(_TRUNCATED)] + _TRUNCATED
+        """The message as gRPC sends it: at most 1,024 bytes of UTF-8, three times that in a header."""
+        text = self.message.encode(errors="replace")
+        if len(text) > _MAX_MESSAGE:
+            text = text[: _MAX_MESSAGE - len(_TRUNCATED)] + _TRUNCATED.encode()
+        return text.decode(errors="ignore")
 
 
 def invalid(message: str) -> ServingError:

@@ -28,12 +28,11 @@ GRAPH_RUNS = "/tensorflow/core/graph_runs"
 GRAPH_RUN_TIME = "/tensorflow/core/graph_run_time_usecs"
 # What TensorFlow Serving has no name for.
 IN_PROGRESS = "/vision_tfx/serving/requests_in_progress"
-QUEUED_ROWS = "/vision_tfx/serving/batching_queue_rows"
-BATCH_LIMIT = "/vision_tfx/serving/batching_limit"
+QUEUED_REQUESTS = "/vision_tfx/serving/batching_queued_requests"
 
 # TensorFlow Serving's labels first, in its order, so that a line begins as its line would; our own follow.
 _FIRST_LABELS = ("model", "model_path", "model_name", "API", "entrypoint", "runtime", "status")
-_SIZES = tuple(2.0**k for k in range(14))
+_SIZES = tuple(2.0**k for k in range(15))
 _MICROSECONDS = tuple(10 * 1.8**k for k in range(33))
 _BUCKETS = {
     QUEUING_LATENCY: tuple(100 * 1.2**k for k in range(52)),
@@ -90,7 +89,13 @@ class Metrics:
             series.value = value
 
     def observe(self, name: str, value: float, **labels: str) -> None:
-        """Puts a value into a histogram: of microseconds in buckets of 10 * 1.8^k, k < 33, or of sizes in powers of 2."""
+        """Puts a value into a histogram.
+
+        Args:
+            name: Of the metric; it decides between buckets of 10 * 1.8^k microseconds, k < 33, and powers of 2.
+            value: Microseconds, or a size.
+            labels: Its labels.
+        """
         key = (name, *labels, *labels.values())
         with self._lock:
             series = self._found.get(key) or self._find(key, _HISTOGRAM, name, labels)
@@ -119,7 +124,7 @@ class Metrics:
         if family.kind is not kind:
             raise TypeError(f"{name} is a {family.kind}, and was used as a {kind}")
         full = len(family.series) >= _MAX_SERIES
-        names = sorted(labels, key=lambda label: (_FIRST_LABELS + (label,)).index(label))
+        names = sorted(labels, key=lambda label: (*_FIRST_LABELS, label).index(label))
         series_key = tuple((label, str(labels[label])) for label in names)
         if full and series_key not in family.series:
             series_key = tuple((label, _OTHER) for label in names)

@@ -26,6 +26,7 @@ class Servable:
     Attributes:
         folder: As given.
         signatures: By name.
+        on_accelerator: Whether it computes on a GPU, while the machine's cores are idle.
 
     Raises:
         ServingError: It is not there, is not whole, or does not load.
@@ -48,6 +49,7 @@ class Servable:
         except Exception as error:
             self._session.close()
             raise self._not_loaded(error) from error
+        self.on_accelerator = any(device.device_type == "GPU" for device in self._session.list_devices())
         self.signatures: Mapping[str, Signature] = {
             name: Signature.from_proto(name, proto)
             for name, proto in loaded.signature_def.items()

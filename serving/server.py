@@ -101,7 +101,7 @@ class ModelServer:
         config = self.config
         grpc_server = None
         if config.port:
-            grpc_server = await start_grpc(self.core, self.gate, config, self.tls, self.token)
+            grpc_server = await start_grpc(self.core, self.gate, config, self.metrics, self.tls, self.token)
         http = None
         if sockets:
             http = _Http(self._uvicorn_config())

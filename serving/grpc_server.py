@@ -1,0 +1,199 @@
+"""The gRPC door: PredictionService, ModelService, health and reflection on one port."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from serving.config import ServerConfig
+from serving.core import Core
+from serving.errors import Code, ServingError, invalid
+from serving.gate import Gate, RequestRecord
+from serving.grpc_health import Health
+from serving.grpc_messages import parse
+from serving.grpc_models import ModelService
+from serving.grpc_prediction import PredictionService
+from serving.metrics import Metrics
+from serving.tls import Tls
+from serving.tokens import check_token
+
+Method = Callable[[RequestRecord, bytes], Awaitable[bytes]]
+# The second name is that of newer clients; the messages of both are the same.
+_REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
+_STATUS = {code: getattr(grpc.StatusCode, code.name) for code in Code}
+# Calls that are no requests to models, such as those that watch the health.
+_OTHER_CALLS = 100
+_LOG = logging.getLogger(__name__)
+
+
+class GrpcServer:
+    """A gRPC server, started.
+
+    Attributes:
+        bound_port: Where it listens.
+    """
+
+    def __init__(self, server: grpc.aio.Server, health: Health, gate: Gate, bound_port: int) -> None:
+        self._server, self._health, self._gate = server, health, gate
+        self.bound_port = bound_port
+
+    async def drain(self) -> None:
+        """Tells who asks for its health that it is about to end. Requests are still answered."""
+        self._health.drain()
+
+    async def stop(self, grace: float) -> None:
+        """Takes no new calls, and ends when those in progress have ended.
+
+        Args:
+            grace: Seconds that they have; the rest is cancelled.
+        """
+        end = time.monotonic() + grace
+        self._health.drain()
+        while self._gate.in_progress and time.monotonic() < end:
+            await asyncio.sleep(0.02)
+        # Answers are on their way; what else is open are clients that look at the health or the reflection.
+        await self._server.stop(min(max(end - time.monotonic(), 0), 1))
+
+
+async def start_grpc(
+    core: Core, gate: Gate, config: ServerConfig, metrics: Metrics, tls: Tls | None = None, token: str | None = None
+) -> GrpcServer:
+    """Opens the port on the running event loop.
+
+    Args:
+        core: Answers.
+        gate: Counts, limits and drains.
+        config: All settings.
+        metrics: Whose counters a reload may report.
+        tls: Secures the port; none means that it is open text.
+        token: Bearer token that calls need; health and reflection do not.
+
+    Raises:
+        ServingError: The port is taken, or a channel argument is wrong.
+    """
+    health = Health()
+    server = grpc.aio.server(
+        options=_options(config), maximum_concurrent_rpcs=config.max_concurrent_requests + _OTHER_CALLS
+    )
+    services: tuple[PredictionService | ModelService, ...] = (
+        PredictionService(core, config.max_body_bytes, config.max_batch_rows),
+        ModelService(core, metrics),
+    )
+    server.add_generic_rpc_handlers(
+        [
+            *(
+                grpc.method_handlers_generic_handler(each.NAME, _handlers(each.methods(), gate, token))
+                for each in services
+            ),
+            grpc.method_handlers_generic_handler(Health.NAME, health.handlers()),
+            *(grpc.method_handlers_generic_handler(name, _reflection()) for name in _REFLECTION),
+        ]
+    )
+    port = _bind(server, config, tls)
+    await server.start()
+    return GrpcServer(server, health, gate, port)
+
+
+def _bind(server: grpc.aio.Server, config: ServerConfig, tls: Tls | None) -> int:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    address = f"{host}:{max(config.port, 0)}"
+    try:
+        port = server.add_secure_port(address, tls.for_grpc()) if tls else server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise _taken(address) from error
+    if not port:
+        raise _taken(address)
+    return port
+
+
+def _taken(address: str) -> ServingError:
+    return ServingError(
+        Code.UNAVAILABLE, f"gRPC cannot listen on {address}; choose another --port, or end what listens there"
+    )
+
+
+def _options(config: ServerConfig) -> list[tuple[str, Any]]:
+    options: dict[str, Any] = {
+        "grpc.max_receive_message_length": config.max_body_bytes,
+        "grpc.max_send_message_length": -1,
+        "grpc.so_reuseport": 0,  # a port that is taken is an error, not shared
+        "grpc.server_handshake_timeout_ms": 20_000,
+    }
+    for pair in filter(None, config.grpc_channel_arguments.split(",")):
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise invalid(f'--grpc-channel-arguments: "{pair}" is no key=value; write "key=value,key=value"')
+        options[name.strip()] = _number_or_text(value.strip())
+    return list(options.items())
+
+
+def _number_or_text(value: str) -> int | str:
+    try:
+        return int(value)
+    except ValueError:
+        return value
+
+
+def _handlers(methods: Mapping[str, Method], gate: Gate, token: str | None) -> dict[str, grpc.RpcMethodHandler]:
+    """Handlers that take bytes and return bytes, so that what is no message has an error of ours."""
+    return {
+        name: grpc.unary_unary_rpc_method_handler(_handler(name, method, gate, token))
+        for name, method in methods.items()
+    }
+
+
+def _handler(name: str, method: Method, gate: Gate, token: str | None) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    async def handle(body: bytes, context: Any) -> bytes:
+        try:
+            with gate.request(name, "GRPC") as record:
+                if token is not None:
+                    check_token(_authorization(context), token)
+                try:
+                    return await method(record, body)
+                except asyncio.CancelledError:
+                    remaining = context.time_remaining()
+                    if remaining is None or remaining > 0:
+                        raise  # the client has hung up
+                    raise ServingError(Code.DEADLINE_EXCEEDED, "the request's deadline has passed") from None
+        except ServingError as error:
+            await context.abort(_STATUS[error.code], error.short_message)
+        except TimeoutError as error:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, str(error))
+        except Exception:
+            _LOG.exception("%s failed", name)
+            await context.abort(grpc.StatusCode.INTERNAL, "the server failed; its log says how")
+        raise AssertionError("abort has raised")
+
+    return handle
+
+
+def _authorization(context: Any) -> str:
+    for name, value in context.invocation_metadata() or ():
+        if name == "authorization":
+            return value if isinstance(value, str) else value.decode("latin-1")
+    return ""
+
+
+def _reflection() -> dict[str, grpc.RpcMethodHandler]:
+    from grpc_reflection.v1alpha import reflection, reflection_pb2
+    from grpc_reflection.v1alpha._async import ReflectionServicer
+
+    names = (PredictionService.NAME, ModelService.NAME, Health.NAME, reflection.SERVICE_NAME)
+    servicer = ReflectionServicer(names)
+
+    async def info(bodies: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        async def requests() -> AsyncIterator[Any]:
+            async for body in bodies:
+                yield parse(reflection_pb2.ServerReflectionRequest, body)
+
+        try:
+            async for answer in servicer.ServerReflectionInfo(requests(), context):
+                yield answer.SerializeToString()
+        except ServingError as error:
+            await context.abort(_STATUS[error.code], error.short_message)
+
+    return {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(info)}
