@@ -214,14 +214,14 @@ _STANDARD = json.JSONDecoder(parse_int=lambda text: number(text.encode()))
 
 def _leaf_list(text: bytes) -> list | None:
     try:
-        return orjson.loads(text)  # type: ignore[no-any-return]
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
         pass
     try:
         values = _STANDARD.decode(text.decode())
         # It takes numbers that are too big for infinite; those that are meant to be are written so.
         if values.count(inf) + values.count(-inf) == text.count(b"Inf"):
-            return values  # type: ignore[no-any-return]
+            return values
     except (ValueError, ServingError):
         pass
     try:

@@ -27,4 +27,4 @@ def metrics_path(monitoring_config_file: str) -> str | None:
     path = config.get("path") or DEFAULT_PATH
     if not path.startswith("/"):
         raise invalid(f'{monitoring_config_file}: path: "{path}" must begin with a slash')
-    return path  # type: ignore[no-any-return]
+    return path

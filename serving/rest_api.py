@@ -63,7 +63,7 @@ class RestApi:
         milliseconds = config.rest_api_timeout_in_ms
         self._seconds = milliseconds / 1000 if milliseconds > 0 else None
         self._cors = _CORS if config.rest_api_enable_cors_support else []
-        self._inference = {
+        self._inference: dict[str, Callable[[ModelSpec, dict, int, RequestRecord], Awaitable[bytes]]] = {
             PREDICT: self._predict,
             CLASSIFY: partial(self._on_examples, core.classify, write_classes),
             REGRESS: partial(self._on_examples, core.regress, write_regressions),

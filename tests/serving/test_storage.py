@@ -19,7 +19,7 @@ EMPTY_MODEL = b"\x08\x01\x12\x00"  # a SavedModel with one empty graph
 
 
 def test_folders_named_by_numbers_are_versions(tmp_path):
-    for name in ("00000123", "00017", "20170111173521", "0", "2.denied", "v3", "-4", "5x", " 6", "٧", str(2**63)):
+    for name in ("00000123", "00017", "20170111173521", "0", "2.denied", "v3", "-4", "5x", " 6", "\u0667", str(2**63)):
         (tmp_path / name).mkdir()
     (tmp_path / "8").write_text("a file")
     found = find_versions(open_storage(str(tmp_path)))
