@@ -28,8 +28,9 @@ class ServedAutoencoder(ServedModel):
 
     def __init__(self, autoencoder: keras.Model, mean_image: np.ndarray) -> None:
         super().__init__(autoencoder.input_shape[1:])
-        self.autoencoder = keras.Model(
-            autoencoder.inputs[0], [autoencoder.get_layer("code").output, autoencoder.outputs[0]]
+        self.hold(
+            "autoencoder",
+            keras.Model(autoencoder.inputs[0], [autoencoder.get_layer("code").output, autoencoder.outputs[0]]),
         )
         self.mean_image = tf.constant(mean_image, tf.float32)
 

@@ -19,7 +19,7 @@ class ServedClassifier(ServedModel):
 
     def __init__(self, classifier: keras.Model, labels: Sequence[str]) -> None:
         super().__init__(classifier.input_shape[1:])
-        self.classifier = classifier
+        self.hold("classifier", classifier)
         self._names = tuple(labels)
         self.labels = tf.constant([label.encode() for label in labels])
 

@@ -37,7 +37,7 @@ class ServedDensity(ServedModel):
         self, rbm: RBM, image_shape: tuple[int, int, int], estimate: LogPartitionEstimate, pixel_means: np.ndarray
     ) -> None:
         super().__init__(image_shape)
-        self.rbm = rbm
+        self.hold("rbm", rbm)
         self.image_shape = image_shape
         self.estimate = estimate
         self.log_z = tf.constant(estimate.log_z, tf.float32)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import keras
 import tensorflow as tf
 
 from components import features, preprocessing
@@ -22,6 +23,17 @@ class ServedModel(tf.Module):
         super().__init__()
         height, width, self.channels = input_shape
         self.image_size = (height, width)
+
+    def hold(self, name: str, model: keras.Model) -> None:
+        """Keeps a Keras model as the attribute `name`, and its weights as what is saved.
+
+        A Keras variable that is saved as such is written twice: the signatures read one copy, and the restore operation
+        of the graph fills the other. `tf.saved_model.load` gets along with that; TensorFlow Serving, which runs the
+        graph, answers "Could not find variable". So the model is hidden from tracking, and the TensorFlow variables
+        behind its weights are tracked in its place. An optimizer's slots, twice the weights, stay behind.
+        """
+        object.__setattr__(self, name, model)
+        self.weights = [variable.value for variable in model.variables]
 
     def signatures(self) -> dict:
         """`serving_default` from encoded images, `examples` from serialized tf.Examples, `pixels` from images."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from serving.batch import Arrays, NotBatchableError, Task, count_rows, cut, run_batch
 from serving.batch_queue import BatchQueue, ParameterQueue
-from serving.batching_parameters import PER_MODEL_FILE, BatchingParameters
+from serving.batching_parameters import BatchingParameters
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError
 from serving.execution import SHORT_SECONDS, DirectExecution
@@ -146,12 +146,9 @@ class BatchingExecution:
     def _model(self, servable: Servable) -> _Model:
         if not self._per_model:
             return _Model(self._parameters)
-        import tensorflow as tf
-
-        path = f"{servable.folder.rstrip('/')}/{PER_MODEL_FILE}"
-        if tf.io.gfile.exists(path):
-            shared = self._parameters or BatchingParameters()
-            return _Model(BatchingParameters.read(path).with_threads_of(shared))
+        own = BatchingParameters.of_model(servable.folder)
+        if own:
+            return _Model(own.with_threads_of(self._parameters or BatchingParameters()))
         return _Model(None, batched=self._parameters is None)  # TensorFlow Serving does not batch such a model
 
     def _call(self, servable: Servable, signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> _Call | None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 from serving.errors import invalid
 from serving.text_proto import parse_text_proto
 
-PER_MODEL_FILE = "batching_params.pbtxt"
+_PER_MODEL_FILE = "batching_params.pbtxt"
 _NUMBERS = (
     "max_batch_size",
     "batch_timeout_micros",
@@ -108,9 +108,27 @@ class BatchingParameters:
         except Exception as error:
             raise invalid(f"{error} ({path})") from error
 
+    @classmethod
+    def of_model(cls, folder: str) -> Self | None:
+        """Reads a model's own parameters; none when its folder, or URI, has no such file.
+
+        Raises:
+            ServingError: As `read`.
+        """
+        path = f"{folder.rstrip('/')}/{_PER_MODEL_FILE}"
+        return cls.read(path) if _exists(path) else None
+
     def with_threads_of(self, other: "BatchingParameters") -> "BatchingParameters":
         """These, with what concerns the threads, which all models share, from `other`."""
         return replace(self, num_batch_threads=other.num_batch_threads, thread_pool_name=other.thread_pool_name)
+
+
+def _exists(path: str) -> bool:
+    if "://" not in path:
+        return Path(path).exists()
+    import tensorflow as tf
+
+    return bool(tf.io.gfile.exists(path))
 
 
 def _text(path: str) -> str:

@@ -1,15 +1,20 @@
 """What the server does, whatever protocol asks: REST and gRPC are two doors of this room."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 
+from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
 from serving.execution import Execution
+from serving.limits import Limits
+from serving.metrics import EXAMPLE_COUNTS, RUNTIME_LATENCY, Metrics
 from serving.model_manager import Handle, ModelManager
 from serving.model_spec import ModelSpec
+from serving.request_log import RequestLog
 from serving.signature import Signature, TensorSpec
 
 CLASSIFY_METHOD, REGRESS_METHOD = "tensorflow/serving/classify", "tensorflow/serving/regress"
@@ -35,11 +40,24 @@ class Core:
     Args:
         models: Holds them.
         execution: Runs them.
+        config: Limits of requests.
+        metrics: Receives what models take; none for nobody.
+        log: Receives a sample of the requests; none for nobody.
     """
 
-    def __init__(self, models: ModelManager, execution: Execution) -> None:
+    def __init__(
+        self,
+        models: ModelManager,
+        execution: Execution,
+        config: ServerConfig | None = None,
+        metrics: Metrics | None = None,
+        log: RequestLog | None = None,
+    ) -> None:
         self.models = models
         self.execution = execution
+        config = config or ServerConfig()
+        self._limits = Limits(config.max_batch_rows, config.max_image_pixels)
+        self._metrics, self._log = metrics or Metrics(), log
 
     def acquire(self, spec: ModelSpec) -> AbstractContextManager[Handle]:
         """A version that stays loaded as long as the block runs.
@@ -64,22 +82,32 @@ class Core:
             ServingError: Names, types or shapes that do not fit, or what TensorFlow says.
         """
         wanted = _wanted_outputs(signature, output_filter)
-        return await self.execution.run(held.servable, signature, complete_inputs(signature, inputs), wanted)
+        complete = complete_inputs(signature, inputs)
+        outputs = await self._run("Predict", held, signature, complete, wanted)
+        if self._log and self._log.sampled():
+            self._log.predict(held, signature.name, complete, outputs)
+        return outputs
 
     async def classify(self, held: Handle, signature: Signature, examples: Sequence[bytes]) -> Classes:
         """Runs a classify signature on serialized `tf.Example`s."""
-        outputs = await self._on_examples(held, signature, examples, _class_outputs(signature))
-        return checked_classes(outputs, len(examples))
+        outputs = await self._on_examples("Classify", held, signature, examples, _class_outputs(signature))
+        classes = checked_classes(outputs, len(examples))
+        if self._log and self._log.sampled():
+            self._log.classify(held, signature.name, examples, classes.labels, classes.scores)
+        return classes
 
     async def regress(self, held: Handle, signature: Signature, examples: Sequence[bytes]) -> np.ndarray:
         """Runs a regress signature on serialized `tf.Example`s: floats, shape (examples,)."""
         if list(signature.outputs) != [_OUTPUTS]:
             raise ServingError(Code.FAILED_PRECONDITION, _one_output(signature))
-        outputs = await self._on_examples(held, signature, examples, [_OUTPUTS])
-        return checked_regressions(outputs[_OUTPUTS], len(examples))
+        outputs = await self._on_examples("Regress", held, signature, examples, [_OUTPUTS])
+        values = checked_regressions(outputs[_OUTPUTS], len(examples))
+        if self._log and self._log.sampled():
+            self._log.regress(held, signature.name, examples, values)
+        return values
 
     async def _on_examples(
-        self, held: Handle, signature: Signature, examples: Sequence[bytes], outputs: Sequence[str]
+        self, api: str, held: Handle, signature: Signature, examples: Sequence[bytes], outputs: Sequence[str]
     ) -> Mapping[str, np.ndarray]:
         if list(signature.inputs) != [_INPUTS]:
             raise ServingError(Code.FAILED_PRECONDITION, f"Expected one input Tensor. {_named(signature.inputs)}")
@@ -87,7 +115,23 @@ class Core:
             raise invalid("Input is empty")
         batch = np.empty(len(examples), object)
         batch[:] = examples
-        return await self.execution.run(held.servable, signature, {_INPUTS: batch}, outputs)
+        self._metrics.observe(EXAMPLE_COUNTS, len(examples), model=held.name)
+        return await self._run(api, held, signature, {_INPUTS: batch}, outputs)
+
+    async def _run(
+        self,
+        api: str,
+        held: Handle,
+        signature: Signature,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Sequence[str],
+    ) -> Mapping[str, np.ndarray]:
+        self._limits.check(inputs)
+        start = time.perf_counter()
+        answer = await self.execution.run(held.servable, signature, inputs, outputs)
+        micros = (time.perf_counter() - start) * 1e6
+        self._metrics.observe(RUNTIME_LATENCY, micros, model_name=held.name, API=api, runtime="TF1")
+        return answer
 
 
 def complete_inputs(signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -25,6 +25,16 @@ class Execution(Protocol):
     async def run(self, servable: Servable, signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> Arrays:
         """As `Servable.run`."""
 
+    def prepare(self, servable: Servable) -> Sequence[int]:
+        """Makes ready for a servable, on the thread that loads it.
+
+        Returns:
+            The batch sizes that are worth a warm-up, ascending.
+
+        Raises:
+            ServingError: What the model brings for its execution is wrong.
+        """
+
     def forget(self, servable: Servable) -> None:
         """Drops what is remembered of a servable that is about to be closed."""
 
@@ -65,6 +75,10 @@ class DirectExecution:
         if size >= measured_size or took > before:
             self._seconds[key] = (before + _SMOOTHING * (took - before), max(size, measured_size))
         return answer
+
+    def prepare(self, servable: Servable) -> Sequence[int]:
+        """As `Execution.prepare`."""
+        return (1,)
 
     def forget(self, servable: Servable) -> None:
         """Drops what is remembered of a servable that is about to be closed."""

@@ -143,12 +143,13 @@ def decode_base64(text: str) -> bytes:
         return binascii.a2b_base64(text, strict_mode=True)
 
 
-def explain(value: Any, spec: TensorSpec) -> tuple[int, list[int]]:
+def explain(value: Any, spec: TensorSpec, max_rank: int = MAX_RANK) -> tuple[int, list[int]]:
     """Walks through a value in TensorFlow Serving's order.
 
     Args:
         value: Of which `to_array` made no array, or an element of it.
         spec: Of the tensor.
+        max_rank: Most levels of lists.
 
     Returns:
         Scalars, shape: nothing is wrong with this element by itself.
@@ -156,15 +157,15 @@ def explain(value: Any, spec: TensorSpec) -> tuple[int, list[int]]:
     Raises:
         ServingError: What is wrong.
     """
-    shape = _first_shape(value, spec)
+    shape = _first_shape(value, spec, max_rank)
     return _walk(value, 0, shape, spec), shape
 
 
-def _first_shape(value: Any, spec: TensorSpec) -> list[int]:
+def _first_shape(value: Any, spec: TensorSpec, max_rank: int) -> list[int]:
     shape: list[int] = []
     while type(value) is list:
         shape.append(len(value))
-        if len(shape) > MAX_RANK:
+        if len(shape) > max_rank:
             raise invalid(f"tensor parsing error: {spec.alias}: lists are nested deeper than {MAX_RANK}")
         if not value:
             break

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from serving.errors import Code, ServingError, invalid
-from serving.json_arrays import explain, is_base64, to_array
+from serving.json_arrays import MAX_RANK, explain, is_base64, to_array
 from serving.json_text import shown
 from serving.signature import TensorSpec
 
@@ -122,7 +122,7 @@ def _wrong_row(rows: list, named: bool, specs: Specs) -> ServingError:
 def _explain_item(value: Any, alias: str, specs: Specs, seen: dict[str, tuple[int, list[int]]]) -> None:
     if alias not in specs:
         raise invalid(f"JSON object: does not have named input: {alias}; the inputs are {_names(specs)}")
-    size, shape = explain(value, specs[alias])
+    size, shape = explain(value, specs[alias], MAX_RANK - 1)  # the batch is a level, too
     expected_size, expected_shape = seen.setdefault(alias, (size, shape))
     if size != expected_size:
         raise invalid(f"Expecting tensor size: {expected_size} but got: {size}")

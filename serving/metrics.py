@@ -24,8 +24,6 @@ INPUT_BATCH_SIZE = "/tensorflow/serving/batching_session/input_batch_size"
 PROCESSED_BATCH_SIZE = "/tensorflow/serving/batching_session/processed_batch_size"
 LOAD_ATTEMPTS = "/tensorflow/cc/saved_model/load_attempt_count"
 LOAD_LATENCY = "/tensorflow/cc/saved_model/load_latency"
-GRAPH_RUNS = "/tensorflow/core/graph_runs"
-GRAPH_RUN_TIME = "/tensorflow/core/graph_run_time_usecs"
 # What TensorFlow Serving has no name for.
 IN_PROGRESS = "/vision_tfx/serving/requests_in_progress"
 QUEUED_REQUESTS = "/vision_tfx/serving/batching_queued_requests"
@@ -74,21 +72,21 @@ class Metrics:
         self._found: dict[tuple, _Series] = {}  # by name and labels in the order of the call: no sorting, no search
         self._lock = threading.Lock()
 
-    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+    def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
         """Adds an amount, 0 or more, to a counter."""
-        key = (name, *labels, *labels.values())
+        key = (_COUNTER, name, *labels, *labels.values())
         with self._lock:
             series = self._found.get(key) or self._find(key, _COUNTER, name, labels)
             series.value += amount
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
+    def gauge(self, name: str, value: float, /, **labels: str) -> None:
         """Sets a gauge."""
-        key = (name, *labels, *labels.values())
+        key = (_GAUGE, name, *labels, *labels.values())
         with self._lock:
             series = self._found.get(key) or self._find(key, _GAUGE, name, labels)
             series.value = value
 
-    def observe(self, name: str, value: float, **labels: str) -> None:
+    def observe(self, name: str, value: float, /, **labels: str) -> None:
         """Puts a value into a histogram.
 
         Args:
@@ -96,7 +94,7 @@ class Metrics:
             value: Microseconds, or a size.
             labels: Its labels.
         """
-        key = (name, *labels, *labels.values())
+        key = (_HISTOGRAM, name, *labels, *labels.values())
         with self._lock:
             series = self._found.get(key) or self._find(key, _HISTOGRAM, name, labels)
             series.value += value
@@ -124,7 +122,7 @@ class Metrics:
         if family.kind is not kind:
             raise TypeError(f"{name} is a {family.kind}, and was used as a {kind}")
         full = len(family.series) >= _MAX_SERIES
-        names = sorted(labels, key=lambda label: (*_FIRST_LABELS, label).index(label))
+        names = sorted(labels, key=lambda label: ((*_FIRST_LABELS, label).index(label), label))
         series_key = tuple((label, str(labels[label])) for label in names)
         if full and series_key not in family.series:
             series_key = tuple((label, _OTHER) for label in names)

@@ -12,7 +12,7 @@ import uvicorn
 
 from serving.config import ServerConfig
 from serving.core import Core
-from serving.errors import Code, ServingError
+from serving.errors import Code, ServingError, invalid
 from serving.execution import DirectExecution, Execution
 from serving.gate import Gate
 from serving.http_app import HttpApp
@@ -62,11 +62,11 @@ class ModelServer:
         self.models = ModelManager(
             config,
             models=configured_models(config) if models is None else models,
-            prepare=Warmup(config, self.metrics),
+            prepare=Warmup(config, self.metrics, self._execution.prepare),
             before_close=self._execution.forget,
             metrics=self.metrics,
         )
-        self._log = RequestLog(config.request_log_dir, config.request_log_sampling_rate)
+        self._log = RequestLog(config.request_log_dir, config.request_log_sampling_rate, self.metrics)
         self.core = Core(self.models, self._execution, config, self.metrics, self._log)
         self._ending = asyncio.Event()
 
@@ -174,6 +174,9 @@ class _Http(uvicorn.Server):
 
 def _execution(config: ServerConfig, metrics: Metrics) -> Execution:
     if not config.enable_batching:
+        for name in ("batching_parameters_file", "enable_per_model_batching_parameters"):
+            if getattr(config, name):
+                raise invalid(f"{name} is set without setting enable_batching to true")
         return DirectExecution(config.inference_threads)
     from serving.batching import BatchingExecution
 

@@ -25,9 +25,10 @@ def find() -> str | None:
 
 
 class Browser:
-    """One browser with one page."""
+    """One browser with one page at a time."""
 
     def __init__(self, profile: Path, width: int = 1120, height: int = 900) -> None:
+        self._size = (width, height)
         ours_in, theirs_out = os.pipe()
         theirs_in, ours_out = os.pipe()
         # Chromium reads from descriptor 3 and writes to 4; they are put there from numbers that are neither.
@@ -46,11 +47,21 @@ class Browser:
         self._in, self._out = os.fdopen(ours_in, "rb", 0), os.fdopen(ours_out, "wb", 0)
         self._buffer, self._ids = b"", itertools.count(1)
         self.events: list[dict] = []
+        self._session: str | None = None
+        self._context = ""
+
+    def fresh(self) -> None:
+        """A new page without memory, in place of the one before."""
         self._session = None
-        [target] = [each for each in self.send("Target.getTargets")["targetInfos"] if each["type"] == "page"]
-        self._session = self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        if self._context:
+            self.send("Target.disposeBrowserContext", browserContextId=self._context)
+        self._context = self.send("Target.createBrowserContext")["browserContextId"]
+        target = self.send("Target.createTarget", url="about:blank", browserContextId=self._context)["targetId"]
+        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log", "DOM"):
             self.send(f"{domain}.enable")
+        self.events = []
+        self.size(*self._size)
 
     def send(self, method: str, **params: Any) -> dict:
         """One command; its result."""

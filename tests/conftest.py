@@ -40,12 +40,18 @@ def fake_server(fakes):
     server.stop()
 
 
-@pytest.fixture
-def browser(tmp_path):
-    """Headless Chromium with one page."""
+@pytest.fixture(scope="session")
+def _chromium(tmp_path_factory):
     chromium = _helper("chromium")
     if chromium.find() is None:
         pytest.skip("there is no Chromium on the PATH (Debian: apt install chromium)")
-    opened = chromium.Browser(tmp_path / "profile")
+    opened = chromium.Browser(tmp_path_factory.mktemp("chromium") / "profile")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def browser(_chromium):
+    """Headless Chromium with one new page."""
+    _chromium.fresh()
+    return _chromium

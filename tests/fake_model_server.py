@@ -70,6 +70,7 @@ class FakeModelServer:
         self.requests: list[Request] = []
         self.token: str | None = None
         self.delay = 0.0
+        self.last_body: Any = None
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -113,6 +114,7 @@ class FakeModelServer:
 
     def respond(self, path: str, authorization: str | None, body: Any) -> tuple[int, Any]:
         """Status and JSON, or bytes, for a request."""
+        self.last_body = body
         if self.faults:
             fault = self.faults.pop(0)
             return fault if isinstance(fault, tuple) else (fault, {"error": f"fault {fault}"})

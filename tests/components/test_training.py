@@ -138,6 +138,24 @@ def test_every_signature_gives_the_answers_of_the_classifier(digits, classifier,
         assert [name.decode() for name in answer["classes"].numpy()[:, 0]] == [LABELS[i] for i in best[:, 0]]
 
 
+def test_the_graph_restores_its_own_weights(digits, saved_model, png):
+    # TensorFlow Serving runs the graph's restore operation; `tf.saved_model.load` has another way.
+    from serving.servable import Servable
+
+    servable = Servable(str(saved_model))
+    image = np.array([png(digits[0][0])], object)
+    answer = servable.run(servable.signature(), {"image_bytes": image}, ("scores",))["scores"]
+    servable.close()
+    expected = tf.saved_model.load(str(saved_model)).signatures["serving_default"](image_bytes=tf.constant(image))
+    np.testing.assert_allclose(answer, expected["scores"], rtol=1e-5)
+
+
+def test_what_the_optimizer_remembers_stays_behind(saved_model, classifier):
+    index = tf.train.load_checkpoint(str(saved_model / "variables" / "variables")).get_variable_to_shape_map()
+    shapes = [list(weight.shape) for weight in classifier.weights]
+    assert sorted(shape for name, shape in index.items() if "VARIABLE_VALUE" in name) == sorted(shapes)
+
+
 def test_labels_and_requests_travel_with_the_model(saved_model):
     assert (saved_model / "assets" / "labels.txt").read_text(encoding="utf-8").splitlines() == LABELS
     assert (saved_model / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0

@@ -399,15 +399,17 @@ def test_nobody_listens():
         ):
             client.status()
     assert str(error.value) == (
-        f"no model server answers at http://127.0.0.1:{port}: Connection refused; start one (`vision-tfx serve`), or give "
-        "another address"
+        f"no model server answers at http://127.0.0.1:{port}: Connection refused; start one (`vision-tfx serve`), or "
+        "give another address"
     )
 
 
 def test_https_asked_of_http(fake_server):
-    with ModelClient(fake_server.url.replace("http", "https"), retries=0) as client:
-        with pytest.raises(ServerUnreachableError, match=r"no secure connection to https://.*check https against http"):
-            client.status()
+    with (
+        ModelClient(fake_server.url.replace("http", "https"), retries=0) as client,
+        pytest.raises(ServerUnreachableError, match=r"no secure connection to https://.*check https against http"),
+    ):
+        client.status()
 
 
 def test_another_server(fake_server, client):

@@ -603,10 +603,7 @@ def test_reload_adds_keeps_and_removes(world):
         assert manager.available() == {"b": [1], "c": [1]}
         assert refusal(manager, "a").message.startswith("Servable not found for request: Latest(a)")
     eventually(lambda: states(manager, "a") == {1: "END"})
-    assert world.events == ["load a/1", "load b/1", "load c/1", "unload a/1"] or world.events[:2] == [
-        "load b/1",
-        "load a/1",
-    ]
+    assert sorted(world.events) == ["load a/1", "load b/1", "load c/1", "unload a/1"]
     manager.reload([])
     eventually(lambda: states(manager, "b") == states(manager, "c") == {1: "END"})
     assert manager.available() == {}

@@ -72,7 +72,7 @@ def start(folder: Path, *options: object) -> Server:
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
         text = log.read_text()
-        if found := re.search(r"REST (http\S+).*gRPC (\S+)", text):
+        if found := re.search(r"REST (http[^\s,]+).*gRPC (\S+)", text):
             return Server(found[1], found[2], process, log)
         if process.poll() is not None:
             raise RuntimeError(f"exit code {process.returncode}: {text}")

@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+
+from serving.metrics import Metrics
+from serving.request_log import RECORDS_PER_FILE, RequestLog
+from serving.version import Handle
+
+
+def held(name="digits", version=7):
+    return Handle(name, version, None)
+
+
+def records(path):
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    return [
+        prediction_log_pb2.PredictionLog.FromString(record)
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    ]
+
+
+def strings(*values):
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+def test_nothing_is_logged_without_a_folder(tmp_path):
+    log = RequestLog("", 1.0)
+    assert not log.sampled()
+    log.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_rate_is_a_share(tmp_path):
+    log = RequestLog(str(tmp_path), 0.3)
+    share = sum(log.sampled() for _ in range(10_000)) / 10_000
+    log.close()
+    assert 0.27 < share < 0.33
+
+
+def test_a_predict_request_is_written_with_its_answer(tmp_path):
+    import tensorflow as tf
+
+    metrics = Metrics()
+    log = RequestLog(str(tmp_path), 1.0, metrics)
+    assert log.sampled()
+    log.predict(held(), "serving_default", {"image_bytes": strings(b"\xff\x00", b"b")}, {"y": np.float32([[1], [2]])})
+    log.close()
+    (path,) = (tmp_path / "digits" / "7").iterdir()
+    (record,) = records(path)
+    request, response = record.predict_log.request, record.predict_log.response
+    assert (request.model_spec.name, request.model_spec.version.value) == ("digits", 7)
+    assert request.model_spec.signature_name == "serving_default"
+    assert tf.make_ndarray(request.inputs["image_bytes"]).tolist() == [b"\xff\x00", b"b"]
+    assert tf.make_ndarray(response.outputs["y"]).tolist() == [[1], [2]]
+    assert record.log_metadata.sampling_config.sampling_rate == 1
+    assert record.log_metadata.timestamp_secs > 0
+    assert ':tensorflow:serving:request_log_count{model_name="digits",status="OK"} 1' in metrics.text()
+
+
+def test_classes_and_regressions_are_written(tmp_path):
+    from tensorflow.core.example import example_pb2
+
+    example = example_pb2.Example()
+    example.features.feature["x"].float_list.value.append(0.5)
+    log = RequestLog(str(tmp_path), 1.0)
+    examples = [example.SerializeToString()] * 2
+    labels, scores = strings(b"a", b"b", b"a", b"b").reshape(2, 2), np.float32([[0.25, 0.75], [1, 0]])
+    log.classify(held(), "c", examples, labels, scores)
+    log.classify(held(), "c", examples, None, scores)
+    log.regress(held(), "r", examples, np.float32([3, 4]))
+    log.close()
+    (path,) = (tmp_path / "digits" / "7").iterdir()
+    both, only_scores, regression = records(path)
+    assert both.classify_log.request.input.example_list.examples[1] == example
+    first = both.classify_log.response.result.classifications[0].classes
+    assert [(each.label, each.score) for each in first] == [("a", 0.25), ("b", 0.75)]
+    assert only_scores.classify_log.response.result.classifications[1].classes[0].score == 1
+    assert [each.value for each in regression.regress_log.response.result.regressions] == [3, 4]
+
+
+def test_a_file_has_no_more_records_than_a_warmup_file_may_have(tmp_path):
+    log = RequestLog(str(tmp_path), 1.0)
+    for number in range(RECORDS_PER_FILE + 5):
+        while log._waiting.qsize() > 100:
+            pass
+        log.predict(held(), "s", {"x": np.float32([number])}, {"y": np.float32([number])})
+    log.close()
+    first, second = sorted((tmp_path / "digits" / "7").iterdir(), key=lambda path: int(path.stem.rpartition("-")[2]))
+    assert (len(records(first)), len(records(second))) == (RECORDS_PER_FILE, 5)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/../../b", "ä b"])
+def test_no_name_of_a_model_leads_out_of_the_folder(tmp_path, name):
+    folder = tmp_path / "log"
+    log = RequestLog(str(folder), 1.0)
+    log.predict(held(name), "s", {"x": np.float32([1])}, {"y": np.float32([1])})
+    log.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+    (model,) = folder.iterdir()
+    (version,) = model.iterdir()
+    assert (version.name, len(list(version.iterdir()))) == ("7", 1)
+
+
+def test_a_slow_disk_costs_records_not_memory(tmp_path, monkeypatch):
+    import threading
+
+    import serving.request_log
+
+    go = threading.Event()
+    monkeypatch.setattr(serving.request_log._File, "write", lambda *_: go.wait(10))
+    metrics = Metrics()
+    log = RequestLog(str(tmp_path), 1.0, metrics)
+    for _ in range(100):
+        log.predict(held(), "s", {"x": np.zeros(250_000, np.float32)}, {})
+    go.set()
+    log.close()
+    assert 'request_log_count{model_name="digits",status="RESOURCE_EXHAUSTED"}' in metrics.text()
+
+
+def test_what_cannot_be_written_stops_nothing(tmp_path, monkeypatch, caplog):
+    import serving.request_log
+
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(serving.request_log._File, "write", fail)
+    log = RequestLog(str(tmp_path), 1.0)
+    log.predict(held(), "s", {"x": np.zeros(2)}, {})
+    log.predict(held(), "s", {"x": np.zeros(2)}, {})
+    log.close()
+    assert caplog.text.count("No space left on device") == 2
