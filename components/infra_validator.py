@@ -1,7 +1,8 @@
 """InfraValidator: does the exported model load and answer, outside the process that trained it?
 
 TFX's own needs docker and reports docker's absence as a bad model. This one replays the requests stored in the
-SavedModel, on every signature, in a fresh process that imports none of the project's model code.
+SavedModel, on every signature, in a fresh process that imports none of the project's model code: first on the
+SavedModel itself, then through the model server, over gRPC and REST.
 """
 
 import logging
@@ -45,8 +46,8 @@ def InfraValidator(  # noqa: N802, D103 - a TFX component; described by the modu
     fingerprint: Parameter[str],
 ) -> None:
     valid, finding = validate(Path(path_utils.serving_model_path(model.uri)))
-    logging.info("InfraValidator, tier: fresh process; %s", finding)
+    logging.info("InfraValidator, tiers: fresh process, model server; %s", finding)
     Path(blessing.uri, "INFRA_BLESSED" if valid else "INFRA_NOT_BLESSED").write_text(finding + "\n", encoding="utf-8")
     blessing.set_int_custom_property("blessed", int(valid))
-    blessing.set_string_custom_property("tier", "fresh process")
+    blessing.set_string_custom_property("tier", "fresh process, model server")
     blessing.set_string_custom_property("finding", finding)

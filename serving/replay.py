@@ -1,10 +1,12 @@
 """Replays the requests stored in a SavedModel and compares the answers: does the model work outside its trainer?
 
-Run in a process of its own: `python -m serving.replay MODEL_FOLDER`. It needs TensorFlow and nothing of the project.
+Run in a process of its own: `python -m serving.replay MODEL_FOLDER`. It asks the SavedModel, then the model server.
 """
 
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -32,27 +34,53 @@ def replay(model_folder: str) -> dict[str, int]:
     Raises:
         ReplayError: naming the signature, the output and the largest difference.
     """
-    file = Path(model_folder) / REQUESTS
-    if not file.is_file():
-        raise ReplayError(f"{model_folder} has no {REQUESTS}: without requests nothing can be replayed")
+    requests = list(stored_requests(model_folder))
     model = tf.saved_model.load(model_folder)
     counts = dict.fromkeys(model.signatures, 0)
-    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
-        log = prediction_log_pb2.PredictionLog.FromString(record).predict_log
+    for log in requests:
         signature = log.request.model_spec.signature_name
         if signature not in model.signatures:
             raise ReplayError(f"{model_folder} has no signature {signature!r}, which a stored request asks for")
         answer = model.signatures[signature](
             **{name: tf.constant(tf.make_ndarray(value)) for name, value in log.request.inputs.items()}
         )
-        expected = {name: tf.make_ndarray(value) for name, value in log.response.outputs.items()}
-        for name in expected:
-            _compare(signature, name, expected, answer[name].numpy())
+        compare(signature, log, {name: value.numpy() for name, value in answer.items()})
         counts[signature] += 1
     missing = [signature for signature, count in counts.items() if count == 0]
     if missing:
         raise ReplayError(f"{model_folder} has no stored request for the signature {missing[0]!r}")
     return counts
+
+
+def stored_requests(model_folder: str) -> Iterator[Any]:
+    """The PredictLogs that a SavedModel stores: each a request and its answer.
+
+    Raises:
+        ReplayError: There are none.
+    """
+    file = Path(model_folder) / REQUESTS
+    if not file.is_file():
+        raise ReplayError(f"{model_folder} has no {REQUESTS}: without requests nothing can be replayed")
+    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+        yield prediction_log_pb2.PredictionLog.FromString(record).predict_log
+
+
+def compare(signature: str, log: Any, received: Mapping[str, np.ndarray]) -> None:
+    """Compares an answer with the stored one.
+
+    Args:
+        signature: That was asked.
+        log: A PredictLog.
+        received: Arrays by name of output.
+
+    Raises:
+        ReplayError: They differ.
+    """
+    expected = {name: tf.make_ndarray(value) for name, value in log.response.outputs.items()}
+    for name in expected:
+        if name not in received:
+            raise ReplayError(f"{signature}: {name} is missing in the answer")
+        _compare(signature, name, expected, received[name])
 
 
 def _compare(signature: str, name: str, outputs: dict[str, np.ndarray], received: np.ndarray) -> None:
@@ -82,14 +110,20 @@ def _decided(scores: np.ndarray) -> np.ndarray:
 
 def main() -> int:
     """Prints one line; exit code 0 if every answer agrees, 1 if not."""
+    from serving.replay_server import replay_through_server
+
     try:
         counts = replay(sys.argv[1])
+        served = replay_through_server(sys.argv[1])
     except (ReplayError, OSError, ValueError, tf.errors.OpError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    print(", ".join(f"{signature}: {count}" for signature, count in counts.items()))
+    asked = ", ".join(f"{signature}: {count}" for signature, count in counts.items())
+    print(f"requests answered as by the trainer: {asked}; through the model server: {served}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from serving import replay as module  # the same that serving.replay_server imports, with the same ReplayError
+
+    sys.exit(module.main())

@@ -96,7 +96,7 @@ class Servable:
             raise ServingError(Code.of_number(error.error_code), error.message) from error
         except (RuntimeError, TypeError, ValueError) as error:  # no array that TensorFlow takes
             raise invalid(str(error)) from error
-        return dict(zip(outputs, values, strict=True))
+        return dict(zip(outputs, map(_as_array, values), strict=True))
 
     def _prepare(self, key: tuple, signature: Signature) -> Any:
         with self._lock:
@@ -113,6 +113,13 @@ class Servable:
         """Gives the memory back. Nothing may be running."""
         self._callables.clear()
         self._session.close()
+
+
+def _as_array(value: Any) -> np.ndarray:
+    if isinstance(value, np.ndarray):
+        return value
+    # Scalars come as NumPy's scalars, and strings as bytes.
+    return np.array(value, object if isinstance(value, bytes) else None)
 
 
 def _callable_options() -> Any:

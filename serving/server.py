@@ -70,6 +70,10 @@ class ModelServer:
         self.core = Core(self.models, self._execution, config, self.metrics, self._log)
         self._ending = asyncio.Event()
 
+    def end(self) -> None:
+        """Ends `run` as SIGTERM does; from any thread."""
+        self._loop.call_soon_threadsafe(self._ending.set)
+
     async def run(self, ready: Callable[[Addresses], None]) -> None:
         """Serves until SIGTERM or SIGINT, then lets requests in progress finish.
 
@@ -79,7 +83,7 @@ class ModelServer:
         Raises:
             ServingError: A model did not become available, or a port is taken.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
         sockets = self._bind()
@@ -108,11 +112,11 @@ class ModelServer:
             serving = asyncio.create_task(http.serve(sockets))
             while not http.started and not serving.done():
                 await asyncio.sleep(0.01)
-        scheme = "https" if self.tls else "http"
+        scheme, host = "https" if self.tls else "http", f"[{config.host}]" if ":" in config.host else config.host
         ready(
             Addresses(
-                rest=f"{scheme}://{config.host}:{sockets[0].getsockname()[1]}" if sockets else None,
-                grpc=f"{config.host}:{grpc_server.bound_port}" if grpc_server else None,
+                rest=f"{scheme}://{host}:{sockets[0].getsockname()[1]}" if sockets else None,
+                grpc=f"{host}:{grpc_server.bound_port}" if grpc_server else None,
             )
         )
         await self._ending.wait()
@@ -188,14 +192,14 @@ async def _first(*awaitables: Any) -> None:
     await asyncio.wait([asyncio.ensure_future(each) for each in awaitables], return_when=asyncio.FIRST_COMPLETED)
 
 
-def serve(
-    config: ServerConfig, ready: Callable[[Addresses], None], models: Sequence[ModelConfig] | None = None
+def run_server(
+    config: ServerConfig, ready: Callable[[ModelServer, Addresses], None], models: Sequence[ModelConfig] | None = None
 ) -> None:
-    """Runs a model server in this thread, which must be the main one, until SIGTERM or SIGINT.
+    """Runs a model server in this thread, which must be the main one, until SIGTERM, SIGINT or `ModelServer.end`.
 
     Args:
         config: All settings.
-        ready: Called once, with the addresses.
+        ready: Called once, with the server and its addresses.
         models: What to serve; none means what `config` names.
 
     Raises:
@@ -203,7 +207,8 @@ def serve(
     """
 
     async def run() -> None:
-        await ModelServer(config, models).run(ready)
+        server = ModelServer(config, models)
+        await server.run(lambda addresses: ready(server, addresses))
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(run())

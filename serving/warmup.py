@@ -202,17 +202,28 @@ async def _replay(log: Any, servable: Servable, recorder: _Recorder) -> None:
 
 
 def _make_up(servable: Servable, recorder: _Recorder) -> None:
-    for signature in _answering(servable.signatures):
-        error: Exception | None = None
-        for text in _STRINGS:
-            try:
-                inputs = complete_inputs(signature, _inputs(signature, text))
-                recorder.run_now(servable, signature, inputs, tuple(signature.outputs))
-                break
-            except (ServingError, MemoryError) as problem:
-                error = problem
-        else:
-            logger.info("%s: no request for %s could be made up: %s", servable.folder, signature.name, error)
+    problems = {signature.name: _ask(servable, signature, recorder) for signature in _answering(servable.signatures)}
+    if cold := {name: problem for name, problem in problems.items() if problem}:
+        logger.info(
+            "%s: no request for %s could be made up (%s); store some in %s",
+            servable.folder,
+            ", ".join(cold),
+            next(iter(cold.values())),
+            REQUESTS_FILE,
+        )
+
+
+def _ask(servable: Servable, signature: Signature, recorder: _Recorder) -> str:
+    """Asks with whatever it may take; why it took nothing, or an empty text."""
+    problems = []
+    for text in _STRINGS:
+        try:
+            inputs = complete_inputs(signature, _inputs(signature, text))
+            recorder.run_now(servable, signature, inputs, tuple(signature.outputs))
+            return ""
+        except (ServingError, MemoryError) as error:
+            problems.append(str(error).partition("\n")[0])
+    return problems[0]
 
 
 def _answering(signatures: Mapping[str, Signature]) -> list[Signature]:

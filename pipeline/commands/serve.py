@@ -37,10 +37,10 @@ def main(arguments: Sequence[str]) -> int:
     models = None if config.model_base_path or config.model_config_file else _pushed(home, given.get("model_name"))
     _load_tensorflow()
     from serving.errors import Code, ServingError
-    from serving.server import serve
+    from serving.server import run_server
 
     try:
-        serve(config, _tell, models and _model_configs(models))
+        run_server(config, _tell, models and _model_configs(models))
     except ServingError as error:
         wrong_usage = error.code is Code.INVALID_ARGUMENT
         raise (UsageError if wrong_usage else VisionTfxError)(error.message) from error
@@ -124,7 +124,7 @@ def _load_tensorflow() -> None:
             tf.get_logger().setLevel(logging.ERROR)
 
 
-def _tell(addresses: "Addresses") -> None:
+def _tell(_: object, addresses: "Addresses") -> None:
     said = [f"REST {addresses.rest}"] if addresses.rest else []
     said += [f"gRPC {addresses.grpc}"] if addresses.grpc else []
     print(f"Serving: {', '.join(said)} (Ctrl-C ends it)", flush=True)

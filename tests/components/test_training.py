@@ -180,7 +180,10 @@ def replay(folder):
 def test_a_fresh_process_gives_the_trainers_answers(saved_model):
     code, line = replay(saved_model)
     assert code == 0, line
-    assert sorted(line.split(", ")) == ["examples: 1", "pixels: 1", "serving_default: 33"]
+    own, _, served = line.partition("; through the model server: ")
+    own = own.removeprefix("requests answered as by the trainer: ")
+    assert sorted(own.split(", ")) == ["examples: 1", "pixels: 1", "serving_default: 33"]
+    assert served == "35"  # each of them, over gRPC
 
 
 def test_infra_validator_refuses_a_model_with_other_weights(digits, statistics, saved_model, tmp_path):

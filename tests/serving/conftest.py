@@ -8,11 +8,22 @@ from types import ModuleType
 import pytest
 
 
-@pytest.fixture(scope="session")
-def rest_fakes() -> ModuleType:
-    """The module beside this file; `tests` is no package."""
-    spec = importlib.util.spec_from_file_location("rest_fakes", Path(__file__).with_name("rest_fakes.py"))
+def _helper(name: str) -> ModuleType:
+    """A module beside this file; `tests` is no package."""
+    spec = importlib.util.spec_from_file_location(f"vision_tfx_tests_{name}", Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def rest_fakes() -> ModuleType:
+    """The module of the core that only pretends, and of a client without a network."""
+    return _helper("rest_fakes")
+
+
+@pytest.fixture(scope="session")
+def rest_mutations() -> ModuleType:
+    """The module of damaged requests."""
+    return _helper("rest_mutations")

@@ -33,7 +33,7 @@ def values(name: str, shape: tuple[int, ...]) -> np.ndarray:
     if dtype.is_integer:
         return _RANDOM.integers(dtype.min, dtype.max, shape, dtype.as_numpy_dtype, endpoint=True)
     if dtype.is_complex:
-        return (numbers + 1j * numbers[::-1]).astype(dtype.as_numpy_dtype)
+        return (numbers + 1j * _RANDOM.normal(0, 1, shape)).astype(dtype.as_numpy_dtype)
     return numbers > 0 if dtype == tf.bool else numbers.astype(dtype.as_numpy_dtype)
 
 
@@ -94,7 +94,7 @@ def test_small_whole_numbers_wrap():
 
 
 def test_rare_types():
-    array = np.array([1.5, -2.0], tf.float8_e5m2.as_numpy_dtype)
+    array = np.array([1.5, -2.0], tf.dtypes.experimental.float8_e5m2.as_numpy_dtype)
     proto = TensorProto()
     fill(proto, array)
     assert np.array_equal(to_array(proto, "x", _LIMIT), array)
@@ -161,7 +161,7 @@ def test_random_bytes_as_tensors():
     from google.protobuf.message import DecodeError
 
     proto, good = TensorProto(), 0
-    seeds = [proto.SerializeToString() for proto in _BAD.values()]
+    seeds = [bad.SerializeToString() for bad in _BAD.values() if bad.dtype]
     for name in _TYPES:
         proto.Clear()
         fill(proto, values(name, (2, 3)))
@@ -180,10 +180,5 @@ def test_random_bytes_as_tensors():
             continue
         good += 1
         if array.size:
-            assert np.array_equal(array.astype("U") if array.dtype != object else array, _as_compared(proto))
+            assert repr(array.tolist()) == repr(reference(proto).tolist())  # NaN is NaN here
     assert good > 500
-
-
-def _as_compared(proto: TensorProto) -> np.ndarray:
-    array = reference(proto)
-    return array.astype("U") if array.dtype != object else array

@@ -125,12 +125,22 @@ def channel(server):
 @pytest.fixture
 def serve(tmp_path) -> Iterator[Callable[..., Server]]:
     """Starts servers of ours with options of the test's own; they end with it."""
+    yield from _serving(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def serve_all(tmp_path_factory) -> Iterator[Callable[..., Server]]:
+    """Starts servers of ours that all tests of a module ask."""
+    yield from _serving(tmp_path_factory.mktemp("servers"))
+
+
+def _serving(folder: Path) -> Iterator[Callable[..., Server]]:
     if os.environ.get(REST):
         pytest.skip("needs a server of its own")
     running = []
 
     def one(*options: object) -> Server:
-        running.append(start(tmp_path, *options))
+        running.append(start(folder, *options))
         return running[-1]
 
     yield one

@@ -1,5 +1,6 @@
 """Predict over REST: what TensorFlow Serving's own tests ask its server, and what follows from its source."""
 
+import base64
 import gzip
 import json
 
@@ -84,8 +85,6 @@ class TestHalfPlusTwo:
 
         example = Example()
         example.features.feature["x"].float_list.value.append(80.0)
-        import base64
-
         text = base64.b64encode(example.SerializeToString()).decode()
         document = {"signature_name": "regress_x_to_y", "instances": [{"b64": text}]}
         assert predict(document) == {"predictions": [[42.0]]}
@@ -271,5 +270,5 @@ class TestTypes:
         tokens = [token.strip(" []}\n") for token in reply.data.decode().split(":")[1].split(",")]
         assert tokens == ["3.0", "0.1", "555557.5"]
 
-    def test_zero_rows_of_the_answer(self, predict):
+    def test_nothing(self, predict):
         assert predict({"inputs": []}) == {"outputs": []}

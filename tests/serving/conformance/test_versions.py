@@ -151,16 +151,10 @@ def test_policies_and_labels_of_a_config_file(serve, models, tmp_path):
     assert ask(f"{server.rest}/v1/models/two/versions/1")[0] == 404
 
 
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ("model_config_list { config { nam", "Error parsing text-format tensorflow.serving.ModelServerConfig"),
-        ('model_config_list { config { name: "m" base_path: "/m" } }', "Illegal setting neither"),
-    ],
-)
-def test_a_wrong_config_file_ends_the_start(serve, tmp_path, config, message):
-    (tmp_path / "models.config").write_text(config)
-    with pytest.raises(RuntimeError, match=f"exit code 2: (.|\n)*{message}"):
+def test_a_wrong_config_file_ends_the_start(serve, tmp_path):
+    (tmp_path / "models.config").write_text("model_config_list { config { nam")
+    phrase = "Error parsing text-format tensorflow.serving.ModelServerConfig"
+    with pytest.raises(RuntimeError, match=f"exit code 2: (.|\n)*{phrase}"):
         serve("--model-config-file", tmp_path / "models.config")
 
 
