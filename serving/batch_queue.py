@@ -14,8 +14,8 @@ class BatchQueue(Protocol):
     parameters: BatchingParameters
 
     @property
-    def holds_requests(self) -> bool:
-        """Whether anything waits."""
+    def waiting(self) -> int:
+        """Requests, or pieces of them, that wait."""
 
     def admit(self, rows: int) -> list[int]:
         """Into how many rows each a request is to be cut; the pieces are put in at once.
@@ -48,9 +48,9 @@ class ParameterQueue:
         self._open_rows = 0
 
     @property
-    def holds_requests(self) -> bool:
-        """As `BatchQueue.holds_requests`."""
-        return bool(self._closed or self._open)
+    def waiting(self) -> int:
+        """As `BatchQueue.waiting`."""
+        return sum(map(len, self._closed)) + len(self._open)
 
     def admit(self, rows: int) -> list[int]:
         """As `BatchQueue.admit`."""

@@ -25,9 +25,10 @@ from serving.metrics import (
     WRAPPED_RUNS,
     Metrics,
 )
+from serving.parallel_tuner import FIRST
 from serving.servable import Servable
 from serving.signature import Signature
-from serving.tuned_queue import FEWEST_PARALLEL, TunedQueue
+from serving.tuned_queue import TunedQueue
 
 logger = logging.getLogger(__name__)
 
@@ -78,15 +79,14 @@ class BatchingExecution:
         self._per_model = config.enable_per_model_batching_parameters
         self._latency = config.batching_latency_ms / 1000
         self._metrics = metrics
-        self._cores = os.cpu_count() or 1
-        self._threads, self._name = max(FEWEST_PARALLEL, self._cores), ""
+        self._threads, self._name = max(FIRST, os.cpu_count() or 1), ""
         if self._parameters:
             self._threads, self._name = self._parameters.num_batch_threads, self._parameters.thread_pool_name
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._name or "batch")
         self._direct = DirectExecution(config.inference_threads)
         self._models: dict[int, _Model] = {}
         self._waiting: list[_Call] = []  # those with requests, in the order of their turns
-        self._queued = self._running = 0
+        self._running = 0
         self._woken = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -166,11 +166,7 @@ class BatchingExecution:
             call = model.calls.get(key)
         if call is None:
             queue: BatchQueue
-            if model.parameters:
-                queue = ParameterQueue(model.parameters)
-            else:
-                cores = 0 if servable.on_accelerator else self._cores
-                queue = TunedQueue(self._latency, cores, self._threads)
+            queue = ParameterQueue(model.parameters) if model.parameters else TunedQueue(self._latency, self._threads)
             call = model.calls[key] = _Call(queue, servable, signature, wanted)
         return call
 
@@ -179,7 +175,6 @@ class BatchingExecution:
     def _put(self, call: _Call, inputs: Arrays, rows: int) -> Task:
         task = Task(inputs, rows, asyncio.get_running_loop().create_future(), time.perf_counter())
         call.queue.put(task)
-        self._queued += 1
         if call not in self._waiting:
             self._waiting.append(call)
         if not self._woken:  # once for all requests that this turn of the event loop brings
@@ -224,18 +219,18 @@ class BatchingExecution:
 
     def _next(self, now: float) -> tuple[_Call, list[Task]] | None:
         for call in list(self._waiting):
-            if batch := call.queue.take(now):
-                # Its next turn comes after that of the others.
+            batch = call.queue.take(now)
+            if batch or not call.queue.waiting:
                 self._waiting.remove(call)
-                if call.queue.holds_requests:
+                if call.queue.waiting:  # its next turn comes after that of the others
                     self._waiting.append(call)
+            if batch:
                 return call, batch
         return None
 
     def _start(self, call: _Call, tasks: list[Task]) -> None:
         now = time.perf_counter()
-        self._queued -= len(tasks)
-        self._metrics.gauge(QUEUED_REQUESTS, self._queued)
+        self._metrics.gauge(QUEUED_REQUESTS, sum(each.queue.waiting for each in self._waiting))
         live = [task for task in tasks if not task.answer.done()]
         if not live:
             return
@@ -243,12 +238,9 @@ class BatchingExecution:
             task.started = True
             self._metrics.observe(QUEUING_LATENCY, (now - task.since) * 1e6, thread_pool_name=self._name)
         self._running += 1
-        begin = (now, time.process_time(), self._running)
-        self._pool.submit(self._run, asyncio.get_running_loop(), call, live, begin)
+        self._pool.submit(self._run, asyncio.get_running_loop(), call, live)
 
-    def _run(
-        self, loop: asyncio.AbstractEventLoop, call: _Call, tasks: list[Task], begin: tuple[float, float, int]
-    ) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, call: _Call, tasks: list[Task]) -> None:
         """On a thread."""
         results: list[Arrays | ServingError] | Exception
         start = time.perf_counter()
@@ -258,7 +250,7 @@ class BatchingExecution:
             results = error
         seconds = time.perf_counter() - start
         try:
-            loop.call_soon_threadsafe(self._finish, call, tasks, results, seconds, begin)
+            loop.call_soon_threadsafe(self._finish, call, tasks, results, seconds)
         except RuntimeError:  # the loop has ended, and with it everybody who waited
             logger.debug("a batch outlived the event loop")
 
@@ -283,19 +275,12 @@ class BatchingExecution:
             return [_alone(call, inputs) for inputs in requests]
 
     def _finish(
-        self,
-        call: _Call,
-        tasks: list[Task],
-        results: list[Arrays | ServingError] | Exception,
-        seconds: float,
-        begin: tuple[float, float, int],
+        self, call: _Call, tasks: list[Task], results: list[Arrays | ServingError] | Exception, seconds: float
     ) -> None:
         """On the event loop: the next batch first, so that the thread need not wait for the answers to be written."""
-        start, cpu_start, running = begin
-        now = time.perf_counter()
         if isinstance(call.queue, TunedQueue):
-            cores = (time.process_time() - cpu_start) / max(now - start, 1e-6) / ((running + self._running) / 2)
-            call.queue.finished(len(tasks), sum(task.rows for task in tasks), seconds, cores, now)
+            rows = sum(task.rows for task in tasks)
+            call.queue.finished(len(tasks), rows, seconds, time.perf_counter())
         self._running -= 1
         self._start_batches()
         outcomes = [results] * len(tasks) if isinstance(results, Exception) else results

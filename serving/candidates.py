@@ -75,11 +75,15 @@ class Candidates:
         if not look.settled:
             return False
         if not look.read:
-            look.lacks = unfinished(
-                self._storage.path(folder), files.sizes, lambda name: self._storage.read(folder, name)
-            )
+            look.lacks = self._lacks(folder, files)
             look.read = True
         return look.lacks is None or (not look.lacks.certain and now - look.changed > PATIENCE_SECONDS)
+
+    def _lacks(self, folder: str, files: Files) -> Unfinished | None:
+        try:
+            return unfinished(self._storage.path(folder), files.sizes, lambda name: self._storage.read(folder, name))
+        except Exception as error:  # whatever a storage may raise: it concerns this version only
+            return Unfinished(f"it cannot be read ({type(error).__name__}: {error})", certain=False)
 
     def lacking(self, versions: Collection[int]) -> dict[int, ServingError]:
         """Why some versions are left alone, for those of them that are."""

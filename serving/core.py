@@ -182,7 +182,8 @@ def _wanted_outputs(signature: Signature, output_filter: Sequence[str]) -> Seque
         if alias in seen:
             raise invalid(f"duplicate output tensor alias: {alias}")
         seen.add(alias)
-    return tuple(output_filter) or tuple(signature.outputs)
+    # In the signature's order: TensorFlow prepares each order anew, and there are many.
+    return tuple(alias for alias in signature.outputs if not seen or alias in seen)
 
 
 def _class_outputs(signature: Signature) -> list[str]:

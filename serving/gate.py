@@ -9,6 +9,9 @@ from typing import IO, Self
 from serving.errors import Code, ServingError
 from serving.metrics import EXAMPLE_COUNT, IN_PROGRESS, REQUEST_COUNT, REQUEST_LATENCY, Metrics
 
+# Names come from clients: a longer one is cut before it becomes a label that stays.
+_LONGEST = 128
+
 
 class RequestRecord:
     """One request, as a context manager: what its door learns of it, and how it ends.
@@ -103,6 +106,7 @@ class Gate:
 
     def _note(self, record: RequestRecord, code: Code, seconds: float) -> None:
         record.code = code
+        record.model = record.model[:_LONGEST]
         labels = {"model_name": record.model, "version": str(record.version or ""), "signature": record.signature}
         self._metrics.count(REQUEST_COUNT, status=record.code.name, **labels)
         self._metrics.gauge(IN_PROGRESS, self.in_progress)

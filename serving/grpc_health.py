@@ -64,4 +64,4 @@ class Health:
 
 
 def _answer(status: int) -> bytes:
-    return health_pb2.HealthCheckResponse(status=status).SerializeToString()  # type: ignore[no-any-return]
+    return health_pb2.HealthCheckResponse(status=status).SerializeToString()

@@ -20,7 +20,7 @@ def parse(kind: type[Message], body: bytes) -> Message:
         ServingError: INVALID_ARGUMENT: the bytes are no such message.
     """
     try:
-        return kind.FromString(body)  # type: ignore[attr-defined, no-any-return]
+        return kind.FromString(body)  # type: ignore[attr-defined]
     except DecodeError as error:
         raise invalid(f"the request is no {kind.DESCRIPTOR.full_name}: {error}") from error  # type: ignore[attr-defined]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
 
@@ -28,6 +29,8 @@ class ModelService:
     def __init__(self, core: Core, metrics: Metrics) -> None:
         self._models = core.models
         self._metrics = metrics
+        # One after the other, and on a thread of their own: a model that never comes must hold up nothing else.
+        self._reloading = ThreadPoolExecutor(1, thread_name_prefix="reload")
 
     def methods(self) -> Mapping[str, Method]:
         """All methods, by name."""
@@ -52,8 +55,9 @@ class ModelService:
         """`ReloadConfigRequest` to `ReloadConfigResponse`, once the new models are available."""
         request = parse(model_management_pb2.ReloadConfigRequest, body)
         before = {name: self._metrics.value(name) for name in request.metric_names}
-        # On a thread of its own: loading may take minutes, and goes on when the client has hung up.
-        await asyncio.to_thread(self._models.reload, reloaded_models(request.config))
+        models = reloaded_models(request.config)
+        # It goes on when the client has hung up.
+        await asyncio.get_running_loop().run_in_executor(self._reloading, self._models.reload, models)
         response = model_management_pb2.ReloadConfigResponse()
         response.status.SetInParent()
         for name in request.metric_names:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -146,19 +147,14 @@ class PredictionService:
 
     async def _classify(self, held: Handle, signature: Signature, examples: Sequence[bytes], result: Any) -> None:
         classes = await self._core.classify(held, signature, examples)
-        labels = None if classes.labels is None else classes.labels.tolist()
-        scores = None if classes.scores is None else classes.scores.tolist()
-        for row in range(len(examples)):
+        shape = next(array.shape for array in (classes.labels, classes.scores) if array is not None)
+        # What the signature does not answer has protobuf's default.
+        labels = np.full(shape, b"", object) if classes.labels is None else classes.labels
+        scores = np.zeros(shape, np.float32) if classes.scores is None else classes.scores
+        for label_row, score_row in zip(labels, scores, strict=True):
             add = result.classifications.add().classes.add
-            if labels is None:
-                for score in scores[row]:
-                    add(score=score)
-            elif scores is None:
-                for label in labels[row]:
-                    add(label=_text(label))
-            else:
-                for label, score in zip(labels[row], scores[row], strict=True):
-                    add(label=_text(label), score=score)
+            for label, score in zip(label_row.tolist(), score_row.tolist(), strict=True):
+                add(label=_text(label), score=score)
 
     async def _regress(self, held: Handle, signature: Signature, examples: Sequence[bytes], result: Any) -> None:
         for value in (await self._core.regress(held, signature, examples)).tolist():

@@ -3,18 +3,18 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
 import grpc.aio
 
+from serving import grpc_reflection
 from serving.config import ServerConfig
 from serving.core import Core
 from serving.errors import Code, ServingError, invalid
 from serving.gate import Gate, RequestRecord
 from serving.grpc_health import Health
-from serving.grpc_messages import parse
 from serving.grpc_models import ModelService
 from serving.grpc_prediction import PredictionService
 from serving.metrics import Metrics
@@ -22,11 +22,10 @@ from serving.tls import Tls
 from serving.tokens import check_token
 
 Method = Callable[[RequestRecord, bytes], Awaitable[bytes]]
-# The second name is that of newer clients; the messages of both are the same.
-_REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
 _STATUS = {code: getattr(grpc.StatusCode, code.name) for code in Code}
 # Calls that are no requests to models, such as those that watch the health.
 _OTHER_CALLS = 100
+_TOO_LATE = "the request's deadline has passed"
 _LOG = logging.getLogger(__name__)
 
 
@@ -75,7 +74,7 @@ async def start_grpc(
     Raises:
         ServingError: The port is taken, or a channel argument is wrong.
     """
-    health = Health()
+    health, reflection = Health(), grpc_reflection.handlers()
     server = grpc.aio.server(
         options=_options(config), maximum_concurrent_rpcs=config.max_concurrent_requests + _OTHER_CALLS
     )
@@ -90,7 +89,7 @@ async def start_grpc(
                 for each in services
             ),
             grpc.method_handlers_generic_handler(Health.NAME, health.handlers()),
-            *(grpc.method_handlers_generic_handler(name, _reflection()) for name in _REFLECTION),
+            *(grpc.method_handlers_generic_handler(name, reflection) for name in grpc_reflection.NAMES),
         ]
     )
     port = _bind(server, config, tls)
@@ -158,11 +157,11 @@ def _handler(name: str, method: Method, gate: Gate, token: str | None) -> Callab
                     remaining = context.time_remaining()
                     if remaining is None or remaining > 0:
                         raise  # the client has hung up
-                    raise ServingError(Code.DEADLINE_EXCEEDED, "the request's deadline has passed") from None
+                    raise ServingError(Code.DEADLINE_EXCEEDED, _TOO_LATE) from None
         except ServingError as error:
             await context.abort(_STATUS[error.code], error.short_message)
         except TimeoutError as error:
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, str(error))
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, str(error) or _TOO_LATE)
         except Exception:
             _LOG.exception("%s failed", name)
             await context.abort(grpc.StatusCode.INTERNAL, "the server failed; its log says how")
@@ -176,24 +175,3 @@ def _authorization(context: Any) -> str:
         if name == "authorization":
             return value if isinstance(value, str) else value.decode("latin-1")
     return ""
-
-
-def _reflection() -> dict[str, grpc.RpcMethodHandler]:
-    from grpc_reflection.v1alpha import reflection, reflection_pb2
-    from grpc_reflection.v1alpha._async import ReflectionServicer
-
-    names = (PredictionService.NAME, ModelService.NAME, Health.NAME, reflection.SERVICE_NAME)
-    servicer = ReflectionServicer(names)
-
-    async def info(bodies: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        async def requests() -> AsyncIterator[Any]:
-            async for body in bodies:
-                yield parse(reflection_pb2.ServerReflectionRequest, body)
-
-        try:
-            async for answer in servicer.ServerReflectionInfo(requests(), context):
-                yield answer.SerializeToString()
-        except ServingError as error:
-            await context.abort(_STATUS[error.code], error.short_message)
-
-    return {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(info)}

@@ -61,7 +61,7 @@ class _Family:
 
 
 class Metrics:
-    """All numbers of a server. Thread-safe; to count one thing costs some 0.7 us, to observe one a little more.
+    """All numbers of a server. Thread-safe; to count or to observe one thing costs 1 to 1.4 us.
 
     Methods take a metric's name (TensorFlow's path, such as `REQUEST_COUNT`) and its labels as keywords. A name belongs
     to the method that used it first.

@@ -47,9 +47,17 @@ def _varints(raw: np.ndarray) -> np.ndarray:
 
 def tagged(number: int, value: bytes) -> bytes:
     """A field of bytes: its tag (of a number below 16), its length, its value."""
-    head, length = bytearray([number << 3 | _BYTES]), len(value)
-    while length >= 0x80:
-        head.append(length & 0x7F | 0x80)
-        length >>= 7
-    head.append(length)
-    return bytes(head) + value
+    return bytes((number << 3 | _BYTES,)) + varint_bytes(len(value)) + value
+
+
+def varint_bytes(value: int) -> bytes:
+    """A number of 64 bits, as protobuf writes it: negative ones take 10 bytes."""
+    if 0 <= value < 0x80:
+        return bytes((value,))
+    value &= 0xFFFF_FFFF_FFFF_FFFF
+    written = bytearray()
+    while value >= 0x80:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    written.append(value)
+    return bytes(written)

@@ -13,6 +13,8 @@ from serving.signature import DEFAULT_SIGNATURE, Signature
 # TensorFlow runs the operations of a graph on the calling thread: 10 us a call of a small model, where handing it to
 # a pool costs 60 us and an eager signature 240 us. Large products still use all cores, through TensorFlow's own pool.
 _ON_CALLING_THREAD = -1
+# Requests choose their outputs, and each choice is prepared once; from here on all outputs are computed instead.
+_MANY = 256
 
 
 class Servable:
@@ -26,7 +28,6 @@ class Servable:
     Attributes:
         folder: As given.
         signatures: By name.
-        on_accelerator: Whether it computes on a GPU, while the machine's cores are idle.
 
     Raises:
         ServingError: It is not there, is not whole, or does not load.
@@ -39,6 +40,7 @@ class Servable:
         self._tf = tf
         self._callables: dict[tuple, Any] = {}
         self._lock = threading.Lock()
+        self._running, self._idle = 0, threading.Condition()
         config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=intra_op_threads)
         config.gpu_options.allow_growth = True
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
@@ -49,7 +51,6 @@ class Servable:
         except Exception as error:
             self._session.close()
             raise self._not_loaded(error) from error
-        self.on_accelerator = any(device.device_type == "GPU" for device in self._session.list_devices())
         self.signatures: Mapping[str, Signature] = {
             name: Signature.from_proto(name, proto)
             for name, proto in loaded.signature_def.items()
@@ -89,13 +90,22 @@ class Servable:
             ServingError: What TensorFlow says, under its code.
         """
         key = (signature.name, tuple(inputs), tuple(outputs))
-        call = self._callables.get(key) or self._prepare(key, signature)
+        if key not in self._callables and len(self._callables) >= _MANY and len(outputs) < len(signature.outputs):
+            everything = self.run(signature, inputs, tuple(signature.outputs))
+            return {alias: everything[alias] for alias in outputs}
+        with self._idle:
+            self._running += 1
         try:
+            call = self._callables.get(key) or self._prepare(key, signature)
             values = call(*inputs.values())
         except self._tf.errors.OpError as error:
             raise ServingError(Code.of_number(error.error_code), error.message) from error
         except (RuntimeError, TypeError, ValueError) as error:  # no array that TensorFlow takes
             raise invalid(str(error)) from error
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
         return dict(zip(outputs, map(_as_array, values), strict=True))
 
     def _prepare(self, key: tuple, signature: Signature) -> Any:
@@ -110,7 +120,9 @@ class Servable:
             return self._callables[key]
 
     def close(self) -> None:
-        """Gives the memory back. Nothing may be running."""
+        """Gives the memory back, when the last call has ended: a request may be given up while its call goes on."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._running)
         self._callables.clear()
         self._session.close()
 

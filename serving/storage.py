@@ -114,7 +114,10 @@ class _Local:
         for parent, _, names in os.walk(root, followlinks=True):
             for name in names:
                 path = os.path.join(parent, name)  # noqa: PTH118
-                status = os.stat(path)  # noqa: PTH116
+                try:
+                    status = os.stat(path)  # noqa: PTH116
+                except FileNotFoundError:  # removed at this moment, or a link that leads nowhere
+                    continue
                 # The time of change cannot be set by whoever copies with the times of the original.
                 newest = max(newest, status.st_ctime)
                 stamps[os.path.relpath(path, root).replace(os.sep, "/")] = (status.st_size, status.st_mtime_ns)

@@ -5,9 +5,8 @@ from collections import deque
 
 from serving.batch import Task
 from serving.batching_parameters import BatchingParameters
+from serving.parallel_tuner import ParallelTuner
 
-# Batches that a call has at a time, at least: one is decoded or copied while the other computes.
-FEWEST_PARALLEL = 2
 _FIRST_LIMIT, _LAST_LIMIT = 8, 1024
 # A larger batch is worth its latency when it brings so much more throughput.
 _WORTH = 1.05
@@ -30,23 +29,21 @@ class TunedQueue:
     - Clients that have just been answered ask again within milliseconds. So a thread that has become free waits for its
       share of what was there lately, but no longer than `latency` nor than a quarter of a batch's time.
     - The largest batch doubles as long as full batches of the double size answer at least 5 % more rows per second.
-    - As many batches run at the same time as there are cores that one batch leaves idle, at least two.
+    - As many batches run at the same time as answer the most; see `ParallelTuner`.
 
     Args:
         latency: Most seconds that a request waits for others while a thread is free.
-        cores: Cores of the machine; 0 when the model is on an accelerator.
         threads: Batches of all calls that can run at the same time.
 
     Attributes:
-        parallel: Batches of this call that may run at the same time.
         limit: Most rows of a batch, unless a single request has more.
     """
 
-    def __init__(self, latency: float, cores: int, threads: int) -> None:
+    def __init__(self, latency: float, threads: int) -> None:
         self.parameters = BatchingParameters()
-        self.parallel = min(FEWEST_PARALLEL, threads)
         self.limit = _FIRST_LIMIT
-        self._latency, self._cores, self._threads = latency, cores, threads
+        self._latency = latency
+        self._tuner = ParallelTuner(threads)
         self._tasks: deque[Task] = deque()
         self._running = self._running_tasks = 0
         self._peak = 0.0  # requests that were in the queue or running at the same time lately
@@ -54,12 +51,16 @@ class TunedQueue:
         self._rates: dict[int, float] = {}  # rows per second by size of the batch, rounded up to a power of two
         self._fastest: dict[int, float] = {}  # seconds, by the same
         self._patience = 0
-        self._cores_used = 1.0
 
     @property
-    def holds_requests(self) -> bool:
-        """As `BatchQueue.holds_requests`."""
-        return bool(self._tasks)
+    def parallel(self) -> int:
+        """Batches of this call that may run at the same time."""
+        return self._tuner.parallel(self._peak)
+
+    @property
+    def waiting(self) -> int:
+        """As `BatchQueue.waiting`."""
+        return len(self._tasks)
 
     def admit(self, rows: int) -> list[int]:
         """As `BatchQueue.admit`: everything; what bounds the queue is the number of requests in progress."""
@@ -83,6 +84,8 @@ class TunedQueue:
         due = self.due(now)
         if due is None or due > now:
             return []
+        if not self._running and now - self._free_since > 2 * self._linger:
+            self._tuner.interrupt()
         present = len(self._tasks) + self._running_tasks
         self._peak = max(present, _FORGET * self._peak)
         batch, rest = self._choose([task for task in self._tasks if not task.answer.done()], self._share(present))
@@ -107,29 +110,25 @@ class TunedQueue:
                 rest.append(task)
         return batch, rest
 
-    def finished(self, tasks: int, rows: int, seconds: float, cores: float, now: float) -> None:
+    def finished(self, tasks: int, rows: int, seconds: float, now: float) -> None:
         """Learns from a batch that has run.
 
         Args:
             tasks: Its requests.
             rows: Its rows.
             seconds: How long it took.
-            cores: Cores that the process used meanwhile, per batch that was running.
             now: The time.
         """
+        self._tuner.finished(self._peak, rows, now)
+        self.learn(rows, seconds, self._running)
         self._running -= 1
         self._running_tasks -= tasks
         self._free_since, self._linger = now, min(self._latency, _LINGER * seconds)
-        self.learn(rows, seconds)
-        if self._cores:
-            self._cores_used += _SMOOTHING * (cores - self._cores_used)
-            helpful = round(self._cores / max(self._cores_used, 1.0))
-            self.parallel = max(min(FEWEST_PARALLEL, self._threads), min(self._threads, helpful))
         self._tune(_size(rows))
 
-    def learn(self, rows: int, seconds: float) -> None:
-        """Learns how fast a batch was."""
-        size, rate = _size(rows), rows / max(seconds, 1e-6)
+    def learn(self, rows: int, seconds: float, running: int = 1) -> None:
+        """Learns how fast a batch was, one of so many that were running."""
+        size, rate = _size(rows), running * rows / max(seconds, 1e-6)
         self._rates[size] = self._rates.get(size, rate) + _SMOOTHING * (rate - self._rates.get(size, rate))
         self._fastest[size] = min(seconds, _RISE * self._fastest.get(size, seconds))
 

@@ -27,3 +27,10 @@ def rest_fakes() -> ModuleType:
 def rest_mutations() -> ModuleType:
     """The module of damaged requests."""
     return _helper("rest_mutations")
+
+
+@pytest.fixture(scope="session")
+def certificates() -> ModuleType:
+    """The module that signs certificates."""
+    pytest.importorskip("cryptography")
+    return _helper("certificates")

@@ -30,7 +30,6 @@ class FakeServable:
     """y = x / 2 + 2, in batches that are noted; what is BAD fails."""
 
     folder = "/models/fake/1"
-    on_accelerator = False
 
     def __init__(self):
         self.batches = []
@@ -374,6 +373,14 @@ def test_sizes_worth_a_warmup(execution, model):
     assert execution().prepare(model) == (1, 2, 4, 8, 16)
 
 
+def test_parameters_without_batching_are_a_mistake(tmp_path):
+    from serving.server import _execution
+
+    config = ServerConfig(batching_parameters_file=str(tmp_path / "batching.config"))
+    with pytest.raises(ServingError, match="batching_parameters_file is set without setting enable_batching to true"):
+        _execution(config, Metrics())
+
+
 # In both.
 
 
@@ -491,3 +498,41 @@ def test_short_calls_run_on_the_event_loop(execution, model):
 
     assert asyncio.run(main()) == [1]
     assert threads == {"MainThread"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "max_batch_size { value: 6 } max_execution_batch_size { value: 4 } "
+        "enable_large_batch_splitting { value: true } "
+        "batch_timeout_micros { value: 1000 } max_enqueued_batches { value: 3 } num_batch_threads { value: 2 }",
+    ],
+)
+def test_whatever_happens_everybody_gets_an_answer_and_nothing_stays_behind(execution, model, text):
+    import random
+
+    batching = execution(text)
+    chance = random.Random(0)
+
+    async def client(number):
+        for step in range(40):
+            values = [
+                BAD if chance.random() < 0.02 else chance.randrange(9) for _ in range(chance.choice([1, 1, 2, 5]))
+            ]
+            try:
+                async with asyncio.timeout(chance.choice([0.001, 0.01, 5])):
+                    answer = await ask(batching, model, *values)
+            except (TimeoutError, ServingError):
+                continue
+            assert answer == [value / 2 + 2 for value in values], (number, step)
+
+    async def main():
+        await asyncio.gather(*(client(number) for number in range(24)))
+        await asyncio.sleep(0.1)
+
+    asyncio.run(main())
+    assert batching._running == 0
+    assert batching._waiting == []
+    (call,) = batching._models[id(model)].calls.values()
+    assert call.queue.waiting == 0

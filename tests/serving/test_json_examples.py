@@ -50,6 +50,16 @@ def test_with_context():
     )
 
 
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 300, -1, 2**63 - 1, -(2**63)])
+def test_integers(number):
+    assert read(f'{{"examples": [{{"n": [{number}, 5, {number}]}}]}}') == [{"n": [number, 5, number]}]
+
+
+def test_long_strings_and_odd_names():
+    text = "ö" * 100_000
+    assert read(f'{{"examples": [{{"ä\\u0000": "{text}", "": true}}]}}') == [{"ä\0": [text.encode()], "": [1]}]
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [

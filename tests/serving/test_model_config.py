@@ -1,7 +1,5 @@
 """What a model config file and the flags say, and what is refused."""
 
-import os
-
 import pytest
 
 pytest.importorskip("tensorflow_serving")
@@ -106,7 +104,7 @@ def test_a_file_that_is_not_there(tmp_path):
 
 def test_one_model_by_flags(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert configured_models(ServerConfig(model_base_path="m")) == [ModelConfig("default", os.path.join(tmp_path, "m"))]
+    assert configured_models(ServerConfig(model_base_path="m")) == [ModelConfig("default", str(tmp_path / "m"))]
     uri = "s3://bucket/m"
     assert configured_models(ServerConfig(model_base_path=uri, model_name="n")) == [ModelConfig("n", uri)]
     with pytest.raises(ServingError, match="nothing to serve"):

@@ -348,6 +348,17 @@ def test_strange_files_that_stay_are_judged_by_the_loader(world, monkeypatch):
     assert manager.statuses("m", 2)[0].code is Code.DATA_LOSS
 
 
+def test_a_folder_that_cannot_be_read_concerns_no_other(world, monkeypatch):
+    monkeypatch.setattr(serving.candidates, "PATIENCE_SECONDS", 0.2)
+    world.add("m", 1)
+    manager = world.started(world.config("m", VersionPolicy(newest=None)), max_num_load_retries=0)
+    world.broken.add("m/2")
+    (world.root / "m" / "2" / "saved_model.pb").mkdir(parents=True)
+    (world.root / "m" / "3" / "variables" / "variables.index").mkdir(parents=True)
+    world.add("m", 4)
+    eventually(lambda: states(manager, "m") == {4: "AVAILABLE", 3: "START", 2: "START", 1: "AVAILABLE"})
+
+
 # What does not load.
 
 
@@ -616,7 +627,8 @@ def test_reload_of_a_policy(world):
     manager = world.started("m")
     manager.reload([world.config("m", VersionPolicy(specific=frozenset({1, 2})))])
     eventually(lambda: states(manager, "m") == {1: "AVAILABLE", 2: "AVAILABLE", 3: "END"})
-    assert world.events.index("unload m/3") > world.events.index("load m/2")
+    # One of the new ones is enough to let the old one go.
+    assert world.events.index("unload m/3") > min(world.events.index("load m/1"), world.events.index("load m/2"))
 
 
 def test_reload_waits_for_new_models_and_says_which_fail(world):

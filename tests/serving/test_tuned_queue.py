@@ -23,12 +23,31 @@ def task(loop):
     return make
 
 
-def queue(**options):
-    return TunedQueue(**{"latency": 0.01, "cores": 2, "threads": 2, **options})
+class Fixed:
+    """In place of a `ParallelTuner`."""
+
+    def __init__(self, number):
+        self._number = number
+        self.interrupted = 0
+
+    def parallel(self, _):
+        return self._number
+
+    def finished(self, *_):
+        pass
+
+    def interrupt(self):
+        self.interrupted += 1
+
+
+def queue(parallel=2, latency=0.01):
+    waiting = TunedQueue(latency, 2)
+    waiting._tuner = Fixed(parallel)
+    return waiting
 
 
 def finish(queue, tasks, seconds, now):
-    queue.finished(len(tasks), sum(task.rows for task in tasks), seconds, 1.0, now)
+    queue.finished(len(tasks), sum(task.rows for task in tasks), seconds, now)
 
 
 def test_without_load_a_request_runs_at_once(task):
@@ -105,7 +124,7 @@ def test_short_batches_are_waited_for_a_quarter_of_their_time(task):
 
 def test_the_batch_grows_as_long_as_that_pays(task):
     def run(rate_of, rounds=60):
-        waiting, now, limits = queue(threads=1), 0.0, []
+        waiting, now, limits = queue(parallel=1), 0.0, []
         for _ in range(rounds):
             while len(waiting._tasks) < 2048:
                 waiting.put(task())
@@ -122,14 +141,14 @@ def test_the_batch_grows_as_long_as_that_pays(task):
 
 
 def test_a_request_that_is_larger_than_any_batch_runs_alone(task):
-    waiting = queue(threads=1)
+    waiting = queue(parallel=1)
     waiting.put(task(rows=100))
     waiting.put(task())
     assert [each.rows for each in waiting.take(0.0)] == [100]
 
 
 def test_shapes_are_not_mixed_and_order_is_kept(task):
-    waiting = queue(threads=1)
+    waiting = queue(parallel=1)
     tasks = [task(width=width) for width in (3, 4, 3, 4, 5)]
     for each in tasks:
         waiting.put(each)
@@ -140,11 +159,11 @@ def test_shapes_are_not_mixed_and_order_is_kept(task):
     assert second == [tasks[1], tasks[3]]
     finish(waiting, second, 0.0, 0.0)
     assert waiting.take(0.0) == [tasks[4]]
-    assert not waiting.holds_requests
+    assert not waiting.waiting
 
 
 def test_who_has_gone_is_left_out(task):
-    waiting = queue(threads=1)
+    waiting = queue(parallel=1)
     gone, here = task(), task()
     waiting.put(gone)
     waiting.put(here)
@@ -152,20 +171,12 @@ def test_who_has_gone_is_left_out(task):
     assert waiting.take(0.0) == [here]
 
 
-def test_cores_that_a_batch_leaves_idle_are_used(task):
-    def parallel(cores, used, threads=16):
-        waiting = queue(cores=cores, threads=threads)
-        for _ in range(50):
-            waiting.put(task())
-            batch = waiting.take(0.0)
-            waiting.finished(len(batch), 1, 0.1, used, 0.0)
-        return waiting.parallel
-
-    assert parallel(16, 1.0) == 16
-    assert parallel(16, 4.0) == 4
-    assert parallel(16, 16.0) == 2
-    assert parallel(2, 1.9, threads=2) == 2
-    assert parallel(0, 0.1) == 2  # on a GPU
+def test_what_is_measured_without_load_does_not_count(task):
+    waiting = queue()
+    for second in range(3):
+        waiting.put(task(since=second))
+        finish(waiting, waiting.take(second), 0.1, second + 0.1)
+    assert waiting._tuner.interrupted == 2  # each time but the first
 
 
 def test_how_long_a_batch_would_take_is_known_from_those_as_large():
