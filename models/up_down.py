@@ -15,8 +15,8 @@ from models.dbn import CHUNK_ROWS, DBN
 from models.fantasies import fantasies
 from models.label_free_energy import free_energy_classifier
 from models.rbm import RBM
-from models.up_down_net import UpDownNet, probabilities
 from models.sgd import pretraining_optimizer
+from models.up_down_net import UpDownNet, probabilities
 from models.up_down_schedule import GibbsStages, up_down_optimizer
 
 _RBM_WEIGHTS = ("kernel", "visible_bias", "hidden_bias")

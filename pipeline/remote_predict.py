@@ -1,5 +1,6 @@
 """Answers of a model server, in the form that the answers of a model on disk have."""
 
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from components.errors import UsageError, VisionTfxError
 from pipeline.fields import did_you_mean, nearest
 from pipeline.predict import AnsweringModel, read_images
+from pipeline.streams import quiet
 from serving.client import ModelClient
 from serving.client_errors import InvalidRequestError, ModelClientError, NotFoundError, UnexpectedAnswerError
 from serving.local import Prediction
@@ -32,8 +34,10 @@ def connect(address: str, *, token_file: str | None = None, ca_file: str | None 
     """
     token = _read("--bearer-token-file", token_file)
     _read("--ca-file", ca_file)
+    quietly = quiet("Loading TensorFlow") if address.startswith("grpc") else contextlib.nullcontext()
     try:
-        return ModelClient(address, token=token, ca_file=ca_file)
+        with quietly:
+            return ModelClient(address, token=token, ca_file=ca_file)
     except ValueError as error:
         raise UsageError(str(error)) from error
     except ModelClientError as error:
