@@ -65,7 +65,7 @@ class RestTransport:
                 raise_on_status=False,
                 respect_retry_after_header=False,  # it may ask for hours
             ),
-            **{name: value for name, value in tls.items() if value},
+            **{name: value for name, value in tls.items() if value},  # type: ignore[arg-type]
         )
 
     def predict(self, spec: ModelSpec, inputs: Mapping[str, Any]) -> Any:

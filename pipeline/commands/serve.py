@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     from serving.server import run_server
 
     try:
-        run_server(config, _tell, models and _model_configs(models))
+        run_server(config, _tell, None if models is None else _model_configs(models))
     except ServingError as error:
         wrong_usage = error.code is Code.INVALID_ARGUMENT
         raise (UsageError if wrong_usage else VisionTfxError)(error.message) from error
