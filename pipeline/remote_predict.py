@@ -20,13 +20,20 @@ _MANY = 100  # images from which on a bar is shown
 _MOST_VERSIONS = 3  # tried in turn, when a server swaps them faster than the images are answered
 
 
-def connect(address: str, *, token_file: str | None = None, ca_file: str | None = None) -> ModelClient:
+def connect(
+    address: str,
+    *,
+    token_file: str | None = None,
+    ca_file: str | None = None,
+    client_certificate: Sequence[str] | None = None,
+) -> ModelClient:
     """A client of a model server.
 
     Args:
         address: "http://HOST:PORT", "https://...", "grpc://..." or "grpcs://...".
         token_file: File whose only line is the bearer token.
         ca_file: PEM file of the certificate authority to trust.
+        client_certificate: PEM files of certificate and key, for servers that want one.
 
     Raises:
         UsageError: The address has another form, or a file cannot be read.
@@ -34,10 +41,15 @@ def connect(address: str, *, token_file: str | None = None, ca_file: str | None 
     """
     token = _read("--bearer-token-file", token_file)
     _read("--ca-file", ca_file)
+    pair = None
+    if client_certificate:
+        certificate, key = pair = (client_certificate[0], client_certificate[1])
+        _read("--client-certificate", certificate)
+        _read("--client-certificate", key)
     quietly = quiet("Loading TensorFlow") if address.startswith("grpc") else contextlib.nullcontext()
     try:
         with quietly:
-            return ModelClient(address, token=token, ca_file=ca_file)
+            return ModelClient(address, token=token, ca_file=ca_file, client_certificate=pair)
     except ValueError as error:
         raise UsageError(str(error)) from error
     except ModelClientError as error:

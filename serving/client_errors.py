@@ -15,6 +15,9 @@ ModelClientError
 
 from serving.errors import Code
 
+# With TLS 1.3 a server that wants a certificate just hangs up.
+CERTIFICATE_HINT = ", or the client's certificate, if it wants one"
+
 
 class ModelClientError(Exception):
     """A `ModelClient` has no answer to give."""

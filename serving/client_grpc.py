@@ -19,6 +19,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.client_errors import (
+    CERTIFICATE_HINT,
     ModelClientError,
     ServerTimeoutError,
     ServerUnreachableError,
@@ -121,10 +122,11 @@ class GrpcTransport:
             )
         # What gRPC itself says of a connection, in its many words.
         lost = ("connect", "socket", "resolution", "Handshake", "handshake", "Name or service", "unreachable")
+        hint = CERTIFICATE_HINT if self.address.startswith("grpcs") else ""
         if code is Code.UNAVAILABLE and any(word in said for word in lost):
             return ServerUnreachableError(
                 f"no model server answers at {self.address}: {said.splitlines()[0].rstrip('.')}; start one "
-                "(`vision-tfx serve`), or give another address"
+                f"(`vision-tfx serve`), or give another address{hint}"
             )
         return refusal(self.address, code, said)
 

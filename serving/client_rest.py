@@ -17,6 +17,7 @@ from urllib3.exceptions import (
 )
 
 from serving.client_errors import (
+    CERTIFICATE_HINT,
     ModelClientError,
     ServerTimeoutError,
     ServerUnreachableError,
@@ -138,7 +139,7 @@ class RestTransport:
             why = reason.args[-1].strerror or str(reason.args[-1])
         return ServerUnreachableError(
             f"no model server answers at {self.address}: {why.rstrip('.')}; start one (`vision-tfx serve`), or give "
-            "another address"
+            f"another address{CERTIFICATE_HINT if self.address.startswith('https') else ''}"
         )
 
     def _unexpected(self, what: str) -> UnexpectedAnswerError:

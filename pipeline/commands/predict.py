@@ -31,6 +31,9 @@ def main(arguments: Sequence[str]) -> int:
     server.add_argument("--label", metavar="LABEL", help="which version, such as canary; default: the newest")
     server.add_argument("--bearer-token-file", metavar="FILE", help="file whose only line is the server's bearer token")
     server.add_argument("--ca-file", metavar="FILE", help="PEM file of the certificate authority to trust")
+    server.add_argument(
+        "--client-certificate", nargs=2, metavar=("FILE", "KEY"), help="PEM files, for servers that want a certificate"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object")
     form.add_argument(
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     if given.server is not None:
         return _answer_from_server(given)
-    for option in ("label", "bearer_token_file", "ca_file"):
+    for option in ("label", "bearer_token_file", "ca_file", "client_certificate"):
         if getattr(given, option) is not None:
             parser.error(f"--{option.replace('_', '-')} needs --server URL")
     return answer(given.images, home=given.home, model=given.model, form=given.form or "text")
@@ -70,7 +73,12 @@ def answer(paths: Sequence[str], *, home: str, model: str | None = None, form: s
 def _answer_from_server(given: argparse.Namespace) -> int:
     from pipeline.remote_predict import connect, predict
 
-    with connect(given.server, token_file=given.bearer_token_file, ca_file=given.ca_file) as client:
+    with connect(
+        given.server,
+        token_file=given.bearer_token_file,
+        ca_file=given.ca_file,
+        client_certificate=given.client_certificate,
+    ) as client:
         model, predictions, unread, refused = predict(client, given.model, given.label, given.images)
     return _write(model, predictions, unread, refused, given.form or "text")
 
