@@ -32,6 +32,7 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).parent.parent
 PEERS = Path(__file__).with_name("serving_peers.py")
+LITSERVE = Path(__file__).with_name("serving_litserve.py")
 PYTHON = sys.executable
 
 
@@ -242,7 +243,7 @@ def small(root, options):
     server, rest, grpc = ours(root / "small")
     naive = process(PYTHON, PEERS, "naive", root / "small" / "1", naive_port, ready=lambda: listens(naive_port))
     litserve = process(
-        *(options.litserve_python, PEERS, "litserve", root / "small" / "1", litserve_port),
+        *(options.litserve_python, LITSERVE, root / "small" / "1", litserve_port),
         ready=lambda: answers(f"http://127.0.0.1:{litserve_port}/predict", body),
     )
     url = f"http://127.0.0.1:{rest}/v1/models/m:predict"
@@ -311,7 +312,7 @@ def big_json(root, options):
     port = free_port()
     server, rest, _ = ours(root / "wide")
     url = f"http://127.0.0.1:{port}/predict"
-    words = (options.litserve_python, PEERS, "litserve", root / "wide" / "1", port)
+    words = (options.litserve_python, LITSERVE, root / "wide" / "1", port)
     with server, process(*words, ready=lambda: answers(url, body)):
         turns = {
             "ours, REST": lambda: wrk(f"http://127.0.0.1:{rest}/v1/models/m:predict", body, 8, options.seconds),

@@ -1,8 +1,8 @@
-"""The peers that benchmarks/serving.py measures against, each a process of its own.
+"""What benchmarks/serving.py runs in processes of their own: a naive gRPC servicer, and gRPC clients.
 
 python benchmarks/serving_peers.py litserve FOLDER PORT      LitServe, eager signature, one row a request
-python benchmarks/serving_peers.py naive FOLDER PORT         an asyncio gRPC servicer as one writes it
-python benchmarks/serving_peers.py clients ADDRESS MODEL FILE SECONDS CONCURRENCY    a gRPC client
+python benchmarks/serving_peers.py naive FOLDER PORT    an asyncio gRPC servicer as one writes it
+python benchmarks/serving_peers.py clients ADDRESS FILE SECONDS CONCURRENCY    gRPC clients
 """
 
 import asyncio
@@ -12,29 +12,6 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-
-def litserve(folder, port):
-    """TensorFlow's SavedModel behind LitServe, as its documentation shows it."""
-    import litserve
-    import numpy as np
-    import tensorflow as tf
-
-    class Api(litserve.LitAPI):
-        def setup(self, device):
-            self.loaded = tf.saved_model.load(folder)
-            self.call = self.loaded.signatures["serving_default"]
-
-        def decode_request(self, request):
-            return tf.constant(request["instances"], tf.float32)
-
-        def predict(self, x):
-            return next(iter(self.call(x=x).values())).numpy()
-
-        def encode_response(self, output):
-            return {"predictions": np.asarray(output).tolist()}
-
-    litserve.LitServer(Api(), accelerator="cpu").run(port=int(port), generate_client_file=False, log_level="error")
 
 
 async def naive(folder, port):
@@ -89,7 +66,4 @@ async def clients(address, file, seconds, concurrency):
 
 if __name__ == "__main__":
     what, *words = sys.argv[1:]
-    if what == "litserve":
-        litserve(*words)
-    else:
-        asyncio.run({"naive": naive, "clients": clients}[what](*words))
+    asyncio.run({"naive": naive, "clients": clients}[what](*words))
