@@ -1,6 +1,5 @@
 """What benchmarks/serving.py runs in processes of their own: a naive gRPC servicer, and gRPC clients.
 
-python benchmarks/serving_peers.py litserve FOLDER PORT      LitServe, eager signature, one row a request
 python benchmarks/serving_peers.py naive FOLDER PORT    an asyncio gRPC servicer as one writes it
 python benchmarks/serving_peers.py clients ADDRESS FILE SECONDS CONCURRENCY    gRPC clients
 """
