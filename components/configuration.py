@@ -1,11 +1,19 @@
 """Configurations travel to the stations as JSON: an execution property that the cache key covers."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from typing import Any, get_type_hints
 
-from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
+from models.config import (
+    AlexNetConfig,
+    AugmentationConfig,
+    DBNConfig,
+    PartitionConfig,
+    TrainingConfig,
+    UpDownConfig,
+)
 
-_PARTS = {"pretraining": RBMConfig, "up_down": UpDownConfig, "partition": PartitionConfig}
+FAMILIES: dict[str, type] = {"dbn": DBNConfig, "alexnet": AlexNetConfig}
 
 
 @dataclass(frozen=True)
@@ -19,14 +27,17 @@ class StationConfig:
         training: the supervised training; none for RBMPretrainer, whose result does not depend on it.
     """
 
-    model: DBNConfig
+    model: DBNConfig | AlexNetConfig
     seed: int
     splits: tuple[str, ...] = ("train",)
     training: TrainingConfig | None = None
 
     def for_pretraining(self) -> "StationConfig":
         """Without what pretraining does not depend on, so that nothing of it makes a pretrained net stale."""
-        model = replace(self.model, up_down=UpDownConfig(), partition=PartitionConfig())
+        if isinstance(self.model, AlexNetConfig):
+            model = replace(self.model, augmentation=AugmentationConfig(), initial_weights=None, dropout=0.0)
+        else:
+            model = replace(self.model, up_down=UpDownConfig(), partition=PartitionConfig())
         return replace(self, model=model, training=None)
 
     def to_json(self) -> str:
@@ -37,11 +48,18 @@ class StationConfig:
     def from_json(cls, text: str) -> "StationConfig":
         """The inverse of `to_json`."""
         values = json.loads(text)
-        model = _with_tuples(values["model"])
-        model |= {name: part(**_with_tuples(model[name])) for name, part in _PARTS.items()}
-        training = values["training"] and TrainingConfig(**values["training"])
-        return cls(DBNConfig(**model), values["seed"], tuple(values["splits"]), training)
+        training = values["training"] and _built(TrainingConfig, values["training"])
+        model = _built(FAMILIES[values["model"]["family"]], values["model"])
+        return cls(model, values["seed"], tuple(values["splits"]), training)
 
 
-def _with_tuples(values: dict) -> dict:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+def _built(kind: type, values: dict) -> Any:
+    """A configuration from what `asdict` made of it and JSON of that: nested ones, and tuples that became lists."""
+    hints = get_type_hints(kind)
+    made = {}
+    for name in (field.name for field in fields(kind)):
+        value = values[name]
+        if is_dataclass(hints[name]):
+            value = _built(hints[name], value)
+        made[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**made)

@@ -125,6 +125,74 @@ class DBNConfig:
 
 
 @dataclass(frozen=True)
+class AugmentationConfig:
+    """What is changed at random in every training image, anew in every epoch.
+
+    Args:
+        mirror: Whether half of the images are mirrored left to right.
+        color_noise: Standard deviation of the factor by which each principal component of the colours is added, in
+            units of that component's standard deviation over all training pixels; 0 for none.
+        resized_crop: Whether a crop has 8 to 100 % of the image's area and sides of 3:4 to 4:3, resized; else it is of
+            the crop size, anywhere in the image.
+        mixup: Both parameters of the Beta distribution of the share of a second image in each image; 0 for none.
+
+    Source: Krizhevsky, Sutskever & Hinton, NIPS 2012, section 4.1: mirrored, 0.1. Szegedy et al., CVPR 2015: resized
+    crops. Zhang et al., ICLR 2018: mixup.
+    """
+
+    mirror: bool = True
+    color_noise: float = 0.1
+    resized_crop: bool = False
+    mixup: float = 0.0
+
+
+@dataclass(frozen=True)
+class PatchConfig:
+    """Pretraining of convolution kernels by RBMs on patches of what each layer sees, bottom up.
+
+    Args:
+        patches: Per layer; 0 leaves the kernels as they are initialised.
+        contrast: What is taken out of each patch before whitening: its mean and scale ("full") or its "mean".
+        deviation: Standard deviation that every layer's output is scaled to.
+    """
+
+    patches: int = 0
+    contrast: Literal["full", "mean"] = "full"
+    deviation: float = 1.0
+
+
+@dataclass(frozen=True)
+class AlexNetConfig:
+    """The convolutional net of 2012 and its relatives, see `models.alexnet`.
+
+    Args:
+        family: Names the kind of model; always "alexnet".
+        objective: What it is for; always "classification".
+        variant: "paper" as published; "ungrouped"; "owt", one column of 2014; "bn", with batch normalisation; "small",
+            ours, for images under 100 pixels.
+        image_size: Height and width in pixels that every image is brought to.
+        crop_size: Height and width of what the net sees: a random part in training, the centre in inference.
+        channels: 3: RGB.
+        dropout: Share of the outputs of the first two fully connected layers that is left out.
+        augmentation: What is changed in training images.
+        pretraining: How kernels are initialised by RBMs.
+        initial_weights: File of weights to start from (Keras, or NumPy archive in torchvision's layout); none for
+            random ones.
+    """
+
+    family: Literal["alexnet"] = "alexnet"
+    objective: Literal["classification"] = "classification"
+    variant: Literal["paper", "ungrouped", "owt", "bn", "small"] = "paper"
+    image_size: tuple[int, int] = (256, 256)
+    crop_size: tuple[int, int] = (227, 227)
+    channels: Literal[3] = 3
+    dropout: float = 0.5
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    pretraining: PatchConfig = field(default_factory=PatchConfig)
+    initial_weights: str | None = None
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """Training of a classifier or an autoencoder by back-propagation.
 
@@ -137,7 +205,12 @@ class TrainingConfig:
         input_dropout: Share of the visible units that are left out at random, per image and update.
         hidden_dropout: The same of the units of every hidden layer.
         max_norm: Longest length of a hidden unit's incoming weights, kept after every update; none for no limit.
-        schedule: "cosine" lets the learning rate fall to 0 over all epochs; "constant" keeps it.
+        schedule: "cosine" lets the learning rate fall to 0 over all epochs; "plateau" divides it by 10 whenever the
+            validation error has not fallen for `plateau_epochs`, three times at most; "constant" keeps it.
+        plateau_epochs: Epochs without a better validation error after which "plateau" lowers the rate.
+        warmup_epochs: Epochs at the start in which the rate of "cosine" rises from 0.
+        accumulation: Batches whose gradients are averaged for one update.
+        label_smoothing: Share of a label that is spread over all classes.
         top_layer_epochs: Epochs at the start that update the output layer only.
         patience: Stop after this many epochs without a better validation error; 0 trains all epochs. The weights
             kept are those of the best epoch on validation, unless validation images are trained on.
@@ -152,7 +225,11 @@ class TrainingConfig:
     input_dropout: float = 0.0
     hidden_dropout: float = 0.0
     max_norm: float | None = None
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    plateau_epochs: int = 5
+    warmup_epochs: int = 0
+    accumulation: int = 1
+    label_smoothing: float = 0.0
     top_layer_epochs: int = 0
     patience: int = 0
     use_validation: bool = False

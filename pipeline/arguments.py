@@ -9,7 +9,7 @@ import os
 import re
 import unicodedata
 from argparse import ArgumentError
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from components.errors import UsageError
-from pipeline.config import RunConfig
+from pipeline.config import RUN_TYPES, RunConfig
 from pipeline.fields import accepted, did_you_mean, field_types, flatten, nearest
 from pipeline.presets import FOLDER_PLACEHOLDER, PRESETS
 
@@ -46,10 +46,13 @@ def parse(arguments: Sequence[str]) -> Request:
         UsageError: An unknown key or preset, a value of the wrong type, an unreadable file.
     """
     arguments = [_normal(token) for token in arguments]
-    _refuse_unknown([token[2:].partition("=")[0] for token in arguments if token.startswith("--")], option=True)
-    given = _parsed(_command_line().parse_args, _quoted_values(arguments), defaults=False).as_dict()
+    options = dict(_options(arguments))
+    tree = _read(options["config"]) if options.get("config") else {}
+    family = _family(options, tree)
+    _refuse_unknown([key for key in options if key], family, option=True)
+    given = _parsed(_command_line(family).parse_args, _quoted_values(arguments), defaults=False).as_dict()
     preset, file, predict = given.pop("preset", None), given.pop("config", None), given.pop("predict", None)
-    overrides = _merged(_read(file) if file else {}, given)
+    overrides = _merged(_checked(tree, file, family) if file else {}, given)
     return Request(resolve(preset, overrides, has_file=file is not None), tuple(predict or ()))
 
 
@@ -60,6 +63,9 @@ def resolve(preset: str | None, overrides: Mapping[str, Any], *, has_file: bool 
         raise UsageError(f"nothing to run was named: give a preset ({', '.join(PRESETS)}) or --data folder:PATH")
     base = PRESETS[_preset_name(preset) if preset is not None else _preset_for(str(data or "digits"))].config
     home = os.environ.get("VISION_TFX_HOME") or base.home
+    family = _nested(overrides, "model", "family") or base.model.family
+    if family != base.model.family:
+        base = dataclasses.replace(base, model=RUN_TYPES[family](name="").model)
     merged = _merged(dataclasses.asdict(base), {"home": home}, overrides)
     merged["data"] = _absolute(merged["data"])
     merged |= {key: _expanded(merged[key]) for key in ("home", "data_dir")}
@@ -68,32 +74,32 @@ def resolve(preset: str | None, overrides: Mapping[str, Any], *, has_file: bool 
     for group in _GROUPS & set(flatten(merged)):
         example = next(key for key in _TYPES if key.startswith(f"{group}."))
         raise UsageError(f"{group} has keys of its own, such as {example}; set those")
-    parser = _fields()
+    parser = _fields(family)
     return RunConfig(**vars(parser.instantiate(_parsed(parser.parse_object, merged))))
 
 
 def to_yaml(config: RunConfig) -> str:
     """Every field as YAML that `--config` takes back unchanged."""
-    parser = _fields()
+    parser = _fields(config.model.family)
     return str(parser.dump(parser.parse_object(dataclasses.asdict(config)), skip_unset=False))
 
 
-def help_text(program: str, description: str) -> str:
-    """The help page of a command that takes a configuration."""
-    parser = _command_line(program, description)
+def help_text(program: str, description: str, arguments: Sequence[str] = ()) -> str:
+    """The help page of a command that takes a configuration, with the keys of the model that the arguments name."""
+    parser = _command_line(_family(dict(_options([_normal(token) for token in arguments])), {}), program, description)
     return re.sub(r"--([\w.]+)", lambda option: _as_option(option[1]), parser.format_help())
 
 
-def _fields(**options: Any) -> ArgumentParser:
+def _fields(family: str, **options: Any) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, **options)
     # With a default for the name, a file or a command line may leave it out.
     parser.add_argument("--name", type=str, default="", help="Name of pipeline, MLflow experiment and served model.")
-    parser.add_class_arguments(RunConfig, as_group=False, skip={"name"})
+    parser.add_class_arguments(RUN_TYPES[family], as_group=False, skip={"name"})
     return parser
 
 
-def _command_line(program: str = "vision-tfx run", description: str = "") -> ArgumentParser:
-    parser = _fields(prog=program, description=description)
+def _command_line(family: str, program: str = "vision-tfx run", description: str = "") -> ArgumentParser:
+    parser = _fields(family, prog=program, description=description)
     parser.add_argument("preset", nargs="?", metavar="PRESET", help=f"One of {', '.join(PRESETS)}.")
     parser.add_argument("--config", metavar="FILE", help="YAML as `vision-tfx show` prints it; may be partial.")
     parser.add_argument(
@@ -145,6 +151,38 @@ def _yaml_value(value: str, hint: Any) -> str:
     return value
 
 
+def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Options of a command line with their values; what is no option's value, the preset, under the empty name."""
+    owner = ""
+    for token in arguments:
+        if token.startswith("--"):
+            owner, equals, value = token[2:].partition("=")
+            yield owner, value
+            owner = "" if equals else owner
+        else:
+            yield owner, token
+            owner = ""
+
+
+def _family(options: Mapping[str, str], tree: Mapping[str, Any]) -> str:
+    """The family of the model that is meant: named on the command line or in the file, else the preset's."""
+    named = options.get("model.family") or _nested(tree, "model", "family")
+    if named in RUN_TYPES:
+        return str(named)
+    preset = options.get("")
+    data = options.get("data") or tree.get("data")
+    preset = preset if preset in PRESETS else _preset_for(str(data or "digits"))
+    return PRESETS[preset].config.model.family
+
+
+def _nested(tree: Mapping[str, Any], *keys: str) -> Any:
+    """The value under nested keys, or none where there is no such value."""
+    value: Any = tree
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
 def _read(path: str) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -157,18 +195,33 @@ def _read(path: str) -> dict[str, Any]:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise UsageError(f"{path} must hold `key: value` lines as `vision-tfx show PRESET` prints them")
+    return tree
+
+
+def _checked(tree: dict[str, Any], path: str, family: str) -> dict[str, Any]:
+    """A file's values, of the right types."""
     if not tree:
         return {}
-    _refuse_unknown(flatten(tree), where=f" in {path}")
-    return dict(_parsed(_fields().parse_string, text, defaults=False).as_dict())
+    _refuse_unknown(flatten(tree), family, where=f" in {path}")
+    text = Path(path).read_text(encoding="utf-8")
+    return dict(_parsed(_fields(family).parse_string, text, defaults=False).as_dict())
 
 
-def _refuse_unknown(keys: Sequence[str] | Mapping[str, Any], *, option: bool = False, where: str = "") -> None:
-    known = [*_TYPES, *sorted(_OPTIONS)] if option else list(_TYPES)
+def _refuse_unknown(
+    keys: Sequence[str] | Mapping[str, Any], family: str, *, option: bool = False, where: str = ""
+) -> None:
+    mine = field_types(RUN_TYPES[family])
+    known = [*mine, *sorted(_OPTIONS)] if option else list(mine)
     for key in keys:
-        if key not in known and key not in _GROUPS:
-            wrong, *meant = (_as_option(name) if option else name for name in (key, *nearest(key, known)))
-            raise UsageError(f"there is no {'option' if option else 'key'} {wrong}{where}{did_you_mean(meant)}")
+        if key in known or key in _GROUPS:
+            continue
+        wrong, *meant = (_as_option(name) if option else name for name in (key, *nearest(key, known)))
+        if key in _TYPES:
+            raise UsageError(
+                f"{wrong}{where} is a key of other models, but this one's family is {family}; leave it out, or name a "
+                f"preset of the other family"
+            )
+        raise UsageError(f"there is no {'option' if option else 'key'} {wrong}{where}{did_you_mean(meant)}")
 
 
 def _as_option(key: str) -> str:

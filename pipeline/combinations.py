@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from components.errors import UsageError
 from components.measures import ALL, MEASURES, option
+from models.config import AlexNetConfig, DBNConfig
 from pipeline.config import RunConfig
 
 
@@ -19,7 +20,64 @@ def check_combinations(config: RunConfig) -> None:
 
 
 def _combinations(config: RunConfig) -> Iterator[tuple[bool, str]]:
-    model, cd, objective = config.model, config.model.pretraining, config.model.objective
+    model = config.model
+    yield from _of_alexnet(config, model) if isinstance(model, AlexNetConfig) else _of_dbn(config, model)
+    yield from _of_training(config)
+    kind, mine = f"model.objective is {model.objective}", MEASURES[model.objective]
+    for measure in ALL:
+        value = getattr(config.gates, measure.bound)
+        yield (
+            measure not in mine and value is not None,
+            (
+                f"{kind}, which has no {measure.words} for gates.{measure.bound} to bound; set it to none with "
+                f"{option(measure.bound)} none"
+            ),
+        )
+
+
+def _of_training(config: RunConfig) -> Iterator[tuple[bool, str]]:
+    training = config.training
+    yield (
+        training.schedule == "plateau" and training.use_validation,
+        (
+            "training.schedule is plateau, which watches the validation error, but training.use_validation leaves no "
+            "validation images; use --training.schedule cosine"
+        ),
+    )
+    yield (
+        training.warmup_epochs > 0 and training.schedule != "cosine",
+        ("training.warmup_epochs is of the cosine schedule; add --training.schedule cosine"),
+    )
+    yield (
+        training.warmup_epochs >= training.epochs,
+        (
+            f"training.warmup_epochs is {training.warmup_epochs} of {training.epochs} epochs in all; lower it with "
+            "--training.warmup-epochs"
+        ),
+    )
+
+
+def _of_alexnet(config: RunConfig, model: AlexNetConfig) -> Iterator[tuple[bool, str]]:
+    yield (
+        any(crop > side for crop, side in zip(model.crop_size, model.image_size, strict=True)),
+        (
+            f"model.crop_size {list(model.crop_size)} does not fit into model.image_size {list(model.image_size)}; "
+            f"lower it with --model.crop-size or raise --model.image-size"
+        ),
+    )
+    yield (
+        model.initial_weights is not None and model.pretraining.patches > 0,
+        ("model.initial_weights and model.pretraining.patches both decide the first weights; leave out one of them"),
+    )
+    for name in ("input_dropout", "hidden_dropout", "max_norm", "top_layer_epochs"):
+        yield (
+            bool(getattr(config.training, name)),
+            (f"training.{name} is of deep belief nets, but model.family is alexnet; leave it out"),
+        )
+
+
+def _of_dbn(config: RunConfig, model: DBNConfig) -> Iterator[tuple[bool, str]]:
+    cd, objective = model.pretraining, model.objective
     layers, kind = len(model.hidden_units), f"model.objective is {objective}"
     gaussian, rectified = model.visible_type == "gaussian", cd.hidden_type == "nrelu"
     yield (
@@ -63,14 +121,4 @@ def _combinations(config: RunConfig) -> Iterator[tuple[bool, str]]:
         yield (
             objective != "classification" and bool(getattr(config.training, name)),
             (f"training.{name} is of classifiers trained by back-propagation, but {kind}; leave it out"),
-        )
-    mine = MEASURES[objective]
-    for measure in ALL:
-        value = getattr(config.gates, measure.bound)
-        yield (
-            measure not in mine and value is not None,
-            (
-                f"{kind}, which has no {measure.words} for gates.{measure.bound} to bound; set it to none with "
-                f"{option(measure.bound)} none"
-            ),
         )

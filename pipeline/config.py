@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from models.config import DBNConfig, TrainingConfig
+from models.config import AlexNetConfig, DBNConfig, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,22 @@ class RunConfig:
     test_share: float = 0.1
     seed: int = 2006
     home: str = "vision-tfx-home"
-    model: DBNConfig = field(default_factory=DBNConfig)
+    model: AlexNetConfig | DBNConfig = field(default_factory=DBNConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     gates: GatesConfig = field(default_factory=GatesConfig)
+
+
+@dataclass(frozen=True)
+class _AlexNetRun(RunConfig):
+    model: AlexNetConfig = field(default_factory=AlexNetConfig)
+
+
+@dataclass(frozen=True)
+class _DBNRun(RunConfig):
+    model: DBNConfig = field(default_factory=DBNConfig)
+
+
+# A run of each family of models: only with one kind of model can a parser say what each of its keys accepts.
+RUN_TYPES: dict[str, type[RunConfig]] = {"alexnet": _AlexNetRun, "dbn": _DBNRun}
+for _run in RUN_TYPES.values():
+    _run.__doc__ = RunConfig.__doc__

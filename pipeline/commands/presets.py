@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from models.config import AlexNetConfig
 from pipeline.cli import Parser
 from pipeline.config import RunConfig
 from pipeline.presets import PRESETS
@@ -31,5 +32,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _model(config: RunConfig) -> str:
+    if isinstance(config.model, AlexNetConfig):
+        return f"alexnet {config.model.variant}"
     height, width = config.model.image_size
     return "-".join(map(str, (height * width * config.model.channels, *config.model.hidden_units)))

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str]) -> int:
     from pipeline.arguments import help_text, parse
 
     if {"-h", "--help"} & set(arguments):
-        print(help_text("vision-tfx run", _DESCRIPTION))
+        print(help_text("vision-tfx run", _DESCRIPTION, arguments))
         return 0
     request = parse(arguments)
     from pipeline.preflight import check

@@ -8,7 +8,8 @@ def main(arguments: Sequence[str]) -> int:
     from pipeline.arguments import help_text, parse, to_yaml
 
     if {"-h", "--help"} & set(arguments):
-        print(help_text("vision-tfx show", "Prints the configuration of `run` with the same arguments, as YAML."))
+        description = "Prints the configuration of `run` with the same arguments, as YAML."
+        print(help_text("vision-tfx show", description, arguments))
         return 0
     print(to_yaml(parse(arguments).config), end="")
     return 0

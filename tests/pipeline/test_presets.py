@@ -8,7 +8,7 @@ from components.errors import UsageError
 from components.measures import MEASURES
 from pipeline.arguments import parse, to_yaml
 from pipeline.combinations import check_combinations
-from pipeline.config import RunConfig
+from pipeline.config import RUN_TYPES, RunConfig
 from pipeline.fields import accepted, field_types, nearest
 from pipeline.preflight import check_ranges
 from pipeline.presets import PRESETS
@@ -61,7 +61,7 @@ def test_yaml_is_taken_back_unchanged(config: RunConfig, tmp_path: Path):
 
 def test_yaml_shows_every_field():
     text = to_yaml(PRESETS["digits-dbn"].config)
-    for key in field_types():
+    for key in field_types(RUN_TYPES["dbn"]):
         assert f"{key.rpartition('.')[2]}:" in text
 
 
