@@ -49,8 +49,15 @@ class RunConfig:
 
     Args:
         name: Name of the pipeline, the MLflow experiment, the registered model and the served model.
-        data: "digits" (bundled), "folder:PATH" (class folders), "tfds:NAME" (any TFDS image-classification data set).
+        data: "digits" (bundled), "folder:PATH" (class folders), "tfds:NAME" (any TFDS image-classification data set);
+            "imagenet2012" is short for "tfds:imagenet2012".
         data_dir: Where TFDS data sets are prepared; none means TFDS' own default, ~/tensorflow_datasets.
+        manual_dir: Folder of the archives that a TFDS data set does not download by itself, such as ImageNet's; none
+            means TFDS' own default, <data_dir>/downloads/manual.
+        wordnet_dir: Folder of WordNet 3.0 (data.noun), such as /usr/share/wordnet; classes named by synset, such as
+            n01440764, then have their words too, and evaluation a slice by kind (dog, bird, vehicle). None leaves them.
+        stored_size: Pixels. Images whose shorter side is larger are brought to it once, at ingest, cut to the central
+            square and stored as JPEG; none keeps the files as they are.
         validation_share: Part of the training images that becomes the validation split where there is none.
         test_share: Part of all images that becomes the test split where there is none.
         seed: Decides splits, initial weights, sampling and shuffling.
@@ -63,6 +70,9 @@ class RunConfig:
     name: str
     data: str = "digits"
     data_dir: str | None = None
+    manual_dir: str | None = None
+    wordnet_dir: str | None = None
+    stored_size: int | None = None
     validation_share: float = 0.1
     test_share: float = 0.1
     seed: int = 2006
