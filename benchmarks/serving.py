@@ -39,15 +39,19 @@ PYTHON = sys.executable
 # Models ----------------------------------------------------------------------------------------------------------
 
 
+def small_weights(units=64):
+    """A and B of softmax(relu(x A) B), 256 hidden units, 10 classes."""
+    random = np.random.default_rng(0)
+    return random.normal(0, 0.1, (units, 256)), random.normal(0, 0.1, (256, 10))
+
+
 def save_small(folder, units=64):
-    """softmax(relu(x A) B), 256 hidden units, 10 classes."""
+    """The small model as a SavedModel."""
     import tensorflow as tf
 
     class Small(tf.Module):
         def __init__(self):
-            random = np.random.default_rng(0)
-            self.a = tf.Variable(random.normal(0, 0.1, (units, 256)), dtype=tf.float32)
-            self.b = tf.Variable(random.normal(0, 0.1, (256, 10)), dtype=tf.float32)
+            self.a, self.b = (tf.Variable(weights, dtype=tf.float32) for weights in small_weights(units))
 
         @tf.function(input_signature=[tf.TensorSpec((None, units), tf.float32, name="x")])
         def serve(self, x):
@@ -127,7 +131,8 @@ def process(*words, ready):
             stderr=log,
             cwd=ROOT,
             start_new_session=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            # MLflow starts the `uvicorn` that it finds.
+            env=os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{Path(PYTHON).parent}:{os.environ['PATH']}"},
         )
         try:
             end = time.monotonic() + 180
@@ -277,7 +282,7 @@ def mlflow(root, options):
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     library.set_tracking_uri(f"sqlite:///{root}/mlflow.db")
     folder = root / "mlflow-model"
-    library.tensorflow.save_model(_loaded(root / "mlflow-small" / "1"), str(folder), signature=_mlflow_signature())
+    library.tensorflow.save_model(_small_keras(), str(folder), signature=_mlflow_signature())
     row = np.random.default_rng(0).random((1, 64), dtype=np.float32)
     body = json.dumps({"instances": row.round(6).tolist()}).encode()
     port = free_port()
@@ -292,19 +297,22 @@ def mlflow(root, options):
         show("Small model, one row, concurrency 8", in_turns(turns, options.rounds), [peer], {peer: 1})
 
 
-def _loaded(folder):
-    import tensorflow as tf
+def _small_keras():
+    """The small model as MLflow takes it: Keras layers with the same weights."""
+    import keras
 
-    loaded = tf.saved_model.load(str(folder))
-    loaded.__call__ = loaded.serve
-    return loaded
+    dense = keras.layers.Dense
+    layers = [dense(256, "relu", use_bias=False), dense(10, "softmax", use_bias=False)]
+    model = keras.Sequential([keras.Input((64,)), *layers])
+    model.set_weights(small_weights())
+    return model
 
 
 def _mlflow_signature():
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    return ModelSignature(Schema([TensorSpec(np.dtype("float32"), (-1, 64), "x")]))
+    return ModelSignature(Schema([TensorSpec(np.dtype("float32"), (-1, 64))]))
 
 
 def big_json(root, options):
