@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from components.class_names import class_names
 from components.errors import UsageError
 from components.folder_source import FolderSource, check_folder
 from components.source import Source
@@ -9,7 +10,13 @@ from components.source import Source
 __all__ = ["check_folder", "open_source"]
 
 
-def open_source(data: str, data_dir: str | None, cache_dir: Path) -> Source:
+def open_source(
+    data: str,
+    data_dir: str | None,
+    cache_dir: Path,
+    manual_dir: str | None = None,
+    wordnet_dir: str | None = None,
+) -> Source:
     """Finds a data set by its name.
 
     Args:
@@ -17,11 +24,20 @@ def open_source(data: str, data_dir: str | None, cache_dir: Path) -> Source:
             `components.folder_source`) or "tfds:NAME[/CONFIG][:VERSION]" (TensorFlow Datasets).
         data_dir: Where TFDS data sets are prepared; none means TFDS' own default, ~/tensorflow_datasets.
         cache_dir: Where the PNG files of the digits are written once.
+        manual_dir: Where the archives are that TFDS does not download by itself; none means its default.
+        wordnet_dir: Folder of WordNet 3.0, for words and kinds of classes named by synset; none means neither.
 
     Raises:
         UsageError: The name means nothing, or what it names is not there or no image classification data set.
         VisionTfxError: A download failed.
     """
+    source = _opened(data, data_dir, cache_dir, manual_dir)
+    folder = source.root if isinstance(source, FolderSource) else None
+    source.labels, source.kinds = class_names(source, folder, wordnet_dir)
+    return source
+
+
+def _opened(data: str, data_dir: str | None, cache_dir: Path, manual_dir: str | None) -> Source:
     kind, _, rest = data.partition(":")
     if data == "digits":
         from components.digits import write_digits  # scikit-learn: 3 s
@@ -32,5 +48,5 @@ def open_source(data: str, data_dir: str | None, cache_dir: Path) -> Source:
     if kind == "tfds" and rest:
         from components.tfds_source import TfdsSource  # tensorflow: 12 s
 
-        return TfdsSource(rest, data_dir)
+        return TfdsSource(rest, data_dir, manual_dir)
     raise UsageError(f"Unknown data {data!r}: write digits, folder:PATH or tfds:NAME.")

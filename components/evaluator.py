@@ -11,8 +11,8 @@ from components import features
 from components.fingerprint import fingerprint
 from components.measures import ALL, MEASURES, Measure, option
 
-# Slices besides the overall one: each class, and bands of size and luminance.
-_SLICES = (features.LABEL_NAME, features.SIZE_BAND, features.LUMINANCE_BAND)
+# Slices besides the overall one: each class, bands of size and luminance, and what the classes are kinds of.
+_SLICES = (features.LABEL_NAME, features.SIZE_BAND, features.LUMINANCE_BAND, features.WORDNET)
 _ERRORS = "components.error_metrics"
 _COSTS = "components.cost_metrics"
 _TOP = {"top1_error": 1, "top5_error": 5}

@@ -21,6 +21,7 @@ from components.datasets import open_source
 from components.example_writer import write_examples
 from components.features import SPLITS
 from components.source import Source
+from components.stored_image import JPEG_QUALITY
 
 EXAMPLES = "examples"
 DATA_DIGEST = utils.FINGERPRINT_PROPERTY_NAME  # "input_fingerprint", the stock name
@@ -32,7 +33,10 @@ class ImageExampleGenSpec(component_spec.ComponentSpec):
     PARAMETERS = {  # noqa: RUF012 - TFX reads a plain dict
         "data": component_spec.ExecutionParameter(type=str),
         "data_dir": component_spec.ExecutionParameter(type=str),
+        "manual_dir": component_spec.ExecutionParameter(type=str),
+        "wordnet_dir": component_spec.ExecutionParameter(type=str),
         "cache_dir": component_spec.ExecutionParameter(type=str),
+        "stored_size": component_spec.ExecutionParameter(type=int),
         "validation_share": component_spec.ExecutionParameter(type=float),
         "test_share": component_spec.ExecutionParameter(type=float),
         "seed": component_spec.ExecutionParameter(type=int),
@@ -55,10 +59,14 @@ class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):
         digest = _source(properties).fingerprint(_hashes(properties))
         logging.info("Digest of %s: %s", properties["data"], digest)
         result = driver_output_pb2.DriverOutput()
-        for name, value in {**properties, DATA_DIGEST: digest}.items():
+        # The data set is prepared now: where its archives were must not be part of the cache key.
+        for name, value in {**properties, "manual_dir": "", DATA_DIGEST: digest}.items():
             data_types_utils.set_metadata_value(result.exec_properties[name], value)
         artifact = copy.deepcopy(execution_info.output_dict[EXAMPLES][0].mlmd_artifact)
         artifact.custom_properties[DATA_DIGEST].string_value = digest
+        if properties["stored_size"]:
+            artifact.custom_properties["stored_size"].int_value = properties["stored_size"]
+            artifact.custom_properties["jpeg_quality"].int_value = JPEG_QUALITY
         artifact.custom_properties[utils.SPAN_PROPERTY_NAME].int_value = 0
         result.output_artifacts[EXAMPLES].artifacts.append(artifact)
         return result
@@ -87,6 +95,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             test_share=exec_properties["test_share"],
             seed=exec_properties["seed"],
             pipeline_factory=self._make_beam_pipeline,
+            stored_size=exec_properties["stored_size"] or None,
         )
 
 
@@ -101,6 +110,10 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         data: "digits", "folder:PATH" or "tfds:NAME[/CONFIG][:VERSION]".
         cache_dir: Folder for what is remembered between runs: hashes of files (content_hashes.sqlite), the digits.
         data_dir: Where TFDS data sets are prepared; none means TFDS' own default, ~/tensorflow_datasets.
+        manual_dir: Where the archives are that TFDS does not download by itself; none means TFDS' own default.
+        wordnet_dir: Folder of WordNet 3.0, for words and kinds of classes named by synset; none means neither.
+        stored_size: Pixels; an image whose shorter side is larger is stored as its central square of this size, as
+            JPEG. None keeps the files as they are.
         validation_share: Part of the images to be cut that becomes the validation split, 0 to 1.
         test_share: Part of the images to be cut that becomes the test split, 0 to 1.
         seed: Decides splits and order.
@@ -116,6 +129,9 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         data: str,
         cache_dir: str,
         data_dir: str | None = None,
+        manual_dir: str | None = None,
+        wordnet_dir: str | None = None,
+        stored_size: int | None = None,
         validation_share: float = 0.1,
         test_share: float = 0.1,
         seed: int = 2006,
@@ -125,6 +141,9 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
             ImageExampleGenSpec(
                 data=data,
                 data_dir=data_dir or "",
+                manual_dir=manual_dir or "",
+                wordnet_dir=wordnet_dir or "",
+                stored_size=stored_size or 0,
                 cache_dir=cache_dir,
                 validation_share=float(validation_share),
                 test_share=float(test_share),
@@ -136,7 +155,13 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
 
 
 def _source(properties: dict[str, Any]) -> Source:
-    return open_source(properties["data"], properties["data_dir"] or None, Path(properties["cache_dir"]))
+    return open_source(
+        properties["data"],
+        properties["data_dir"] or None,
+        Path(properties["cache_dir"]),
+        properties["manual_dir"] or None,
+        properties["wordnet_dir"] or None,
+    )
 
 
 def _hashes(properties: dict[str, Any]) -> ContentHashes:

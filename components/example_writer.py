@@ -64,6 +64,7 @@ def write_examples(
     test_share: float,
     seed: int,
     pipeline_factory: Callable[[], beam.Pipeline],
+    stored_size: int | None = None,
 ) -> Counter:
     """Writes a source as examples, split folders and the record of the ingest, into an empty folder.
 
@@ -78,6 +79,7 @@ def write_examples(
         test_share: Part of the images to be cut that becomes the test split, 0 to 1.
         seed: Decides splits and order.
         pipeline_factory: Makes the Beam pipeline that does the work.
+        stored_size: Pixels; what is larger is stored as a square JPEG of this size. None keeps the files as they are.
 
     Returns:
         (split, verdict) -> number of files.
@@ -97,9 +99,16 @@ def write_examples(
                     | "Shards" >> beam.Create(shards)
                     | "Spread" >> beam.Reshuffle()
                     | "Write"
-                    >> beam.Map(write_shard, read=source.reader, labels=source.labels, destination=destination)
+                    >> beam.Map(
+                        write_shard,
+                        read=source.reader,
+                        labels=source.labels,
+                        destination=destination,
+                        kinds=source.kinds,
+                        stored_size=stored_size,
+                    )
                 )
-            counts = _write_records(source, shards, destination)
+            counts = _write_records(source, shards, destination, stored_size)
     except BaseException:
         _empty(destination)
         raise
@@ -128,22 +137,33 @@ def plan_shards(items: Sequence[Item], validation_share: float, test_share: floa
     return shards
 
 
-def write_shard(shard: Shard, read: Reader, labels: Sequence[str], destination: Path) -> None:
-    """Writes one shard and, beside the splits, the rows of its images."""
+def write_shard(
+    shard: Shard,
+    read: Reader,
+    labels: Sequence[str],
+    destination: Path,
+    kinds: Sequence[str] = (),
+    stored_size: int | None = None,
+) -> None:
+    """Writes one shard and, beside the splits, the rows of its images; see `write_examples`."""
     rows = []
     with _explained(destination):
         with tf.io.TFRecordWriter(str(destination / shard.file_name)) as writer:
             for item in shard.items:
-                row, example = look_at(item, read, labels, shard.split)
+                row, example = look_at(item, read, labels, shard.split, stored_size)
                 rows.append(row)
                 if example is not None:
+                    if kinds:
+                        example.features.feature[features.WORDNET].CopyFrom(_bytes(kinds[item.label].encode()))
                     writer.write(example.SerializeToString(deterministic=True))
         part = destination / _PARTS / f"{shard.split}-{shard.index:05d}.parquet"
         pq.write_table(pa.Table.from_pylist(rows, _PART_SCHEMA), part)
     logging.info("Wrote %s: %d images", shard.file_name, len(rows))
 
 
-def look_at(item: Item, read: Reader, labels: Sequence[str], split: str) -> tuple[dict, tf.train.Example | None]:
+def look_at(
+    item: Item, read: Reader, labels: Sequence[str], split: str, stored_size: int | None = None
+) -> tuple[dict, tf.train.Example | None]:
     """Reads one image.
 
     Returns:
@@ -168,7 +188,7 @@ def look_at(item: Item, read: Reader, labels: Sequence[str], split: str) -> tupl
         return row | {"verdict": images.TOO_LARGE, "reason": reason}, None
     data = _read(item, read)
     try:
-        info = images.inspect_image(data)
+        info = images.inspect_image(data, stored_size)
     except images.BrokenImage as broken:
         return row | {"verdict": broken.verdict, "reason": broken.reason}, None
     return row | {"width": info.width, "height": info.height}, _example(item, labels[item.label], info)
@@ -221,7 +241,7 @@ def _cut(items: Sequence[Item]) -> list[Sequence[Item]]:
     return [items[start:end] for start, end in pairwise(bounds)]
 
 
-def _write_records(source: Source, shards: Sequence[Shard], destination: Path) -> Counter:
+def _write_records(source: Source, shards: Sequence[Shard], destination: Path, stored_size: int | None) -> Counter:
     """Joins the rows of all shards into manifest and quarantine, and checks that no file was lost or doubled."""
     parts = sorted((destination / _PARTS).iterdir())
     table = pa.concat_tables([pq.read_table(part) for part in parts])
@@ -235,7 +255,7 @@ def _write_records(source: Source, shards: Sequence[Shard], destination: Path) -
     if broken.num_rows == table.num_rows:
         examples = ", ".join(f"{row['file_name']}: {row['reason']}" for row in broken.slice(0, 3).to_pylist())
         raise GateRefused(f"None of the {listed} files of {source.name} can be used ({examples}): check the data.")
-    manifest.write_manifest(destination, table)
+    manifest.write_manifest(destination, table, stored_size)
     manifest.write_labels(destination, source.labels)
     rows = [row | {"label_name": _name_of(row["label"], source.labels)} for row in broken.to_pylist()]
     manifest.write_quarantine(destination, rows)

@@ -11,12 +11,13 @@ IMAGE = "image"  # bytes: the encoded file, JPEG or PNG
 LABEL = "label"  # int64: index into labels.txt
 LABEL_NAME = "label_name"  # bytes: UTF-8
 FILE_NAME = "file_name"  # bytes: UTF-8; path below the data folder, or the TFDS id
-WIDTH = "width"  # int64: pixels
-HEIGHT = "height"  # int64: pixels
-BYTES = "bytes"  # int64: length of the encoded file
-LUMINANCE = "luminance"  # float: mean of the image in grey levels, 0 to 255
+WIDTH = "width"  # int64: pixels of the source's file, also where a stored size made the image smaller
+HEIGHT = "height"  # int64: pixels of the source's file
+BYTES = "bytes"  # int64: length of the encoded file in IMAGE
+LUMINANCE = "luminance"  # float: mean of IMAGE in grey levels, 0 to 255
 LUMINANCE_BAND = "luminance_band"  # bytes: see `luminance_band`; a slice of the evaluation
 SIZE_BAND = "size_band"  # bytes: see `size_band`; a slice of the evaluation
+WORDNET = "wordnet"  # bytes: what the class is a kind of, such as "dog"; a slice, and absent where it is not known
 
 # What StatisticsGen, SchemaGen and Transform look at. A file name is unique to its image, and the bands are derived:
 # a schema that learnt their values from the training images would call new ones anomalies.

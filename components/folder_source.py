@@ -51,6 +51,7 @@ class FolderSource(Source):
         self.root = root
         folders = class_folders(root)
         self.labels = label_names(folders)
+        self._index = {label: number for number, label in enumerate(self.labels)}
         # Plain strings: a million Path objects would weigh 600 MB.
         self._files = [(folder, path) for folder in folders for path in _image_files(folder.path)]
         _refuse_empty_classes(root, self.labels, {folder.label_name for folder, _ in self._files})
@@ -61,10 +62,11 @@ class FolderSource(Source):
 
     def items(self, hashes: ContentHashes) -> list[Item]:
         """All images; their SHA-256 are those of the files."""
-        index = {label: number for number, label in enumerate(self.labels)}
         found = hashes.of(path for _, path in self._files)
         return [
-            Item(self._name_of(path), index[folder.label_name], folder.split, content.sha256, content.size, path, 0)
+            Item(
+                self._name_of(path), self._index[folder.label_name], folder.split, content.sha256, content.size, path, 0
+            )
             for (folder, path), content in zip(self._files, found, strict=True)
         ]
 

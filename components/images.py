@@ -2,8 +2,9 @@
 
 Pillow looks, TensorFlow trains and serves, so what is accepted here must decode there. PNG and JPEG files are kept
 byte for byte, because a client sends the same bytes to the served model; what `tf.io.decode_image` cannot read in grey
-and in colour alike (GIF, BMP, TIFF, WebP, CMYK JPEG) is kept as PNG. Orientation tags (EXIF) are ignored, as TensorFlow
-does: width, height and pixels are those of the file as stored.
+and in colour alike (GIF, BMP, TIFF, WebP, CMYK JPEG) is kept as PNG. Where a stored size is asked for, what is larger
+is brought to it and kept as JPEG instead (`components.stored_image`). Orientation tags (EXIF) are ignored, as
+TensorFlow does: width, height and pixels are those of the file as it is.
 """
 
 import io
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+
+from components.stored_image import as_jpeg, central_square, draft, is_larger
 
 MAX_BYTES = 512 * 2**20  # a file above this is refused unread; 100 million pixels are at most 400 MB uncompressed
 MAX_PIXELS = 100_000_000  # 10,000 x 10,000; the largest image of ImageNet has 13 million
@@ -53,10 +56,11 @@ class ImageInfo:
     """What is known of a whole image.
 
     Args:
-        width: Pixels.
-        height: Pixels.
-        luminance: Mean grey level, 0 (black) to 255 (white).
-        data: The encoded bytes to keep, PNG or JPEG; the ones looked at wherever those are PNG or JPEG already.
+        width: Pixels, of the file looked at.
+        height: Pixels, of the file looked at.
+        luminance: Mean grey level of what is kept, 0 (black) to 255 (white).
+        data: The encoded bytes to keep, PNG or JPEG; the ones looked at wherever those are PNG or JPEG already, and
+            not larger than the stored size.
     """
 
     width: int
@@ -65,11 +69,13 @@ class ImageInfo:
     data: bytes
 
 
-def inspect_image(data: bytes) -> ImageInfo:
+def inspect_image(data: bytes, stored_size: int | None = None) -> ImageInfo:
     """Looks at encoded image bytes: first at the header only, then, where that is sane, decodes them to the last one.
 
     Args:
         data: The content of an image file of any format that Pillow reads.
+        stored_size: Pixels; an image whose shorter side is larger is kept as a square JPEG of this size. None keeps
+            every size.
 
     Raises:
         BrokenImage: The bytes are empty, no image, truncated, damaged, of more than `MAX_PIXELS`, or less than
@@ -82,7 +88,9 @@ def inspect_image(data: bytes) -> ImageInfo:
             _check_png(data)
         if image.format in _JPEG:
             _check_jpeg(data)
-        if _decodes_everywhere(image):
+        if stored_size is not None and is_larger(image, stored_size):
+            kept, luminance = _shrunk(image, stored_size)
+        elif _decodes_everywhere(image):
             kept, luminance = data, _luminance(image)
         else:
             frame = _first_frame(image)
@@ -106,6 +114,13 @@ def _open(data: bytes) -> Image.Image:
     if min(width, height) < MIN_SIDE:
         raise BrokenImage(TOO_SMALL, f"{width} x {height} pixels, less than {MIN_SIDE} a side")
     return image
+
+
+def _shrunk(image: Image.Image, size: int) -> tuple[bytes, float]:
+    """The central square as JPEG of a size in pixels, and its mean grey level."""
+    extent = draft(image, size)
+    square = central_square(_first_frame(image), extent, size)
+    return as_jpeg(square), float(np.asarray(_grey(square)).mean())
 
 
 def _decodes_everywhere(image: Image.Image) -> bool:

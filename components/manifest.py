@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from components.features import LABELS_FILE, MANIFEST_FILE, QUARANTINE_FILE, SPLITS
 from components.images import OK
+from components.stored_image import JPEG_QUALITY
 
 # Verdict of an image whose label is not the index of a class; the others are those of components.images.
 BAD_LABEL = "label out of range"
@@ -24,7 +25,7 @@ SCHEMA = pa.schema(
         ("sha256", pa.string()),  # hexadecimal, of the source's bytes
         ("label", pa.int64()),
         ("size", pa.int64()),  # bytes
-        ("width", pa.int64()),  # pixels; null where unknown
+        ("width", pa.int64()),  # pixels of the source's file; null where unknown
         ("height", pa.int64()),
         ("split", pa.string()),
         ("verdict", pa.string()),
@@ -42,9 +43,12 @@ def read_labels(folder: Path) -> list[str]:
     return (folder / LABELS_FILE).read_text(encoding="utf-8").splitlines()
 
 
-def write_manifest(folder: Path, manifest: pa.Table) -> None:
-    """Writes the rows (columns of `SCHEMA`)."""
-    pq.write_table(manifest.select(SCHEMA.names).cast(SCHEMA), folder / MANIFEST_FILE)
+def write_manifest(folder: Path, manifest: pa.Table, stored_size: int | None = None) -> None:
+    """Writes the rows (columns of `SCHEMA`); a stored size (pixels) and its JPEG quality are the table's metadata."""
+    table = manifest.select(SCHEMA.names).cast(SCHEMA)
+    if stored_size is not None:
+        table = table.replace_schema_metadata({"stored_size": str(stored_size), "jpeg_quality": str(JPEG_QUALITY)})
+    pq.write_table(table, folder / MANIFEST_FILE)
 
 
 def read_manifest(folder: Path) -> pa.Table:

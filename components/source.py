@@ -40,10 +40,12 @@ class Source(abc.ABC):
     Args:
         name: What it is called in messages, as in "folder:flowers".
         labels: Names of the classes, in index order.
+        kinds: What each class is a kind of, in index order, such as "dog"; empty where that is not known.
     """
 
     name: str
     labels: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def files(self) -> Sequence[tuple[str, str]]:
@@ -66,8 +68,8 @@ class Source(abc.ABC):
         """
 
     def fingerprint(self, hashes: ContentHashes) -> str:
-        """Digest of labels, file names and file contents (hexadecimal), the same wherever the data set lies."""
-        digest = hashlib.sha256("\n".join(self.labels).encode())
+        """Digest of labels, kinds, file names and file contents (hexadecimal), the same wherever the data set lies."""
+        digest = hashlib.sha256("\n".join((*self.labels, *self.kinds)).encode())
         names, paths = zip(*self.files(), strict=True)
         for name, content in zip(names, hashes.of(paths), strict=True):
             digest.update(name.encode() + b"\0" + content.sha256)

@@ -4,6 +4,7 @@ The records hold the encoded images, which TFDS' own readers would decode or pas
 by its file and offset, so that it can be read alone, in any order, untouched.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -11,6 +12,7 @@ import socket
 import struct
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import tensorflow_datasets as tfds
 from components.content_hashes import ContentHashes
 from components.errors import UsageError, VisionTfxError
 from components.features import TEST, TRAIN, VALIDATION
+from components.imagenet import check_archives, find_archives, is_imagenet
 from components.source import Item, Source
 
 _SPLITS = {"train": TRAIN, "val": VALIDATION, "validation": VALIDATION, "test": TEST}
@@ -38,15 +41,18 @@ class TfdsSource(Source):
     Args:
         name: NAME[/CONFIG][:VERSION] as TFDS has it, e.g. "mnist" or "mnist_corrupted/fog:1.0.0".
         data_dir: Where data sets are prepared; none means TFDS' default, ~/tensorflow_datasets.
+        manual_dir: Where the archives are that TFDS does not download by itself; none means TFDS' default,
+            <data_dir>/downloads/manual. Of no use once the data set is prepared.
 
     Raises:
-        UsageError: TFDS knows no such data set, or it is not one of images with one label each.
+        UsageError: TFDS knows no such data set, or it is not one of images with one label each; ImageNet's archives
+            are missing or are not the official ones.
         VisionTfxError: It could not be downloaded.
     """
 
-    def __init__(self, name: str, data_dir: str | None):
+    def __init__(self, name: str, data_dir: str | None, manual_dir: str | None = None):
         self.name = f"tfds:{name}"
-        builder = _prepared_builder(name, data_dir)
+        builder = _prepared_builder(name, data_dir, manual_dir)
         features = builder.info.features
         self._image_feature = _one_feature(self.name, features, tfds.features.Image)
         self._label_feature = _one_feature(self.name, features, tfds.features.ClassLabel)
@@ -87,13 +93,12 @@ class TfdsSource(Source):
         return [(f"{self._dataset}/{Path(path).name}", path) for path in described + shards]
 
     def items(self, hashes: ContentHashes) -> list[Item]:
-        """Reads all shards once, one record at a time."""
-        return [
-            item
-            for split, name in self.splits.items()
-            for path in self._split_files[split]
-            for item in self._items_of_shard(path, name)
-        ]
+        """Reads all shards once, several at a time, of each one record at a time."""
+        shards = [(path, name) for split, name in self.splits.items() for path in self._split_files[split]]
+        with ThreadPoolExecutor() as pool:
+            return [
+                item for found in pool.map(lambda shard: list(self._items_of_shard(*shard)), shards) for item in found
+            ]
 
     @property
     def reader(self) -> Callable[[Item], bytes]:
@@ -128,7 +133,7 @@ def read_image(item: Item, image_feature: str) -> bytes:
         return _image_of(_parse(_read_record(shard, item.path)), image_feature)
 
 
-def _prepared_builder(name: str, data_dir: str | None) -> Any:
+def _prepared_builder(name: str, data_dir: str | None, manual_dir: str | None) -> Any:
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, AssertionError, ValueError, OSError) as error:
@@ -136,21 +141,32 @@ def _prepared_builder(name: str, data_dir: str | None) -> Any:
             f"TensorFlow Datasets has no data set tfds:{name} ({_first_line(error)}): check name, config and version."
         ) from error
     if not builder.is_prepared():
-        _download(builder, name)
+        if is_imagenet(f"tfds:{name}"):
+            check_archives(*find_archives(data_dir, manual_dir))
+        _download(builder, name, manual_dir)
     return builder
 
 
-def _download(builder: Any, name: str) -> None:
+def _download(builder: Any, name: str, manual_dir: str | None) -> None:
     where = f"tfds:{name} is not prepared in {builder.data_dir}"
     cure = "prepare it on a machine with a network and give its folder as --data-dir"
-    if not urllib.request.getproxies() and not _resolves(_DOWNLOAD_HOST):
+    instructions = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
+    if instructions:
+        said = " ".join(instructions.split())
+        cure = f"give the folder of its archives, complete and undamaged, as --manual-dir (TFDS says: {said})"
+    elif not urllib.request.getproxies() and not _resolves(_DOWNLOAD_HOST):
         # TFDS itself would try ten times: 204 seconds of silence were measured.
         raise VisionTfxError(f"{where} and cannot be downloaded, for there is no network: {cure}.")
     tfds.disable_progress_bar()
     logging.info("Downloading and preparing tfds:%s", name)
     try:
-        builder.download_and_prepare()
+        builder.download_and_prepare(
+            # Nobody offers a prepared copy of what must be fetched by hand.
+            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=not instructions)
+        )
     except Exception as error:  # whatever the data set's own code raises
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            raise VisionTfxError(f"{where} and its disk is full: free some room or give another --data-dir.") from error
         raise VisionTfxError(f"{where} and preparing it failed ({_first_line(error)}): {cure}.") from error
 
 

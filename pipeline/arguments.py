@@ -17,6 +17,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from components.errors import UsageError
+from components.imagenet import ALIAS, DATA
 from pipeline.config import RUN_TYPES, RunConfig
 from pipeline.fields import accepted, did_you_mean, field_types, flatten, nearest
 from pipeline.presets import FOLDER_PLACEHOLDER, PRESETS
@@ -68,7 +69,7 @@ def resolve(preset: str | None, overrides: Mapping[str, Any], *, has_file: bool 
         base = dataclasses.replace(base, model=RUN_TYPES[family](name="").model)
     merged = _merged(dataclasses.asdict(base), {"home": home}, overrides)
     merged["data"] = _absolute(merged["data"])
-    merged |= {key: _expanded(merged[key]) for key in ("home", "data_dir")}
+    merged |= {key: _expanded(merged[key]) for key in ("home", "data_dir", "manual_dir", "wordnet_dir")}
     if "name" not in overrides and base.data == FOLDER_PLACEHOLDER:
         merged["name"] = _default_name(merged["data"], base.name)
     for group in _GROUPS & set(flatten(merged)):
@@ -242,12 +243,15 @@ def _preset_name(given: str) -> str:
 
 
 def _preset_for(data: str) -> str:
+    data = _absolute(data)
     fitting = [name for name, preset in PRESETS.items() if preset.config.data == data]
     return fitting[0] if fitting else "folder-dbn"
 
 
 def _absolute(data: Any) -> Any:
-    """folder:PATH with an absolute PATH: one folder is one configuration, from wherever it is named."""
+    """folder:PATH with an absolute PATH: one folder is one configuration, from wherever it is named; no alias."""
+    if data == ALIAS:
+        return DATA
     if not isinstance(data, str) or not data.startswith("folder:") or data == FOLDER_PLACEHOLDER:
         return data
     path = data.removeprefix("folder:")

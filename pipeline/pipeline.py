@@ -46,6 +46,9 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
     example_gen = ImageExampleGen(
         data=config.data,
         data_dir=config.data_dir,
+        manual_dir=config.manual_dir,
+        wordnet_dir=config.wordnet_dir,
+        stored_size=config.stored_size,
         validation_share=config.validation_share,
         test_share=config.test_share,
         seed=config.seed,
