@@ -143,13 +143,13 @@ def decode_window(image_bytes: tf.Tensor, window: tf.Tensor, image_size: tuple[i
 
     def whole() -> tf.Tensor:
         prepared = preprocessing.prepare(image_bytes, image_size, channels)
-        cut = tf.slice(prepared, (window[0], window[1], 0), (window[2], window[3], channels))
-        return tf.ensure_shape(cut, (None, None, channels))
+        return tf.slice(prepared, (window[0], window[1], 0), (window[2], window[3], channels))
 
     if channels != 3:
-        return whole()
+        return tf.ensure_shape(whole(), (None, None, channels))
     is_stored = _is_jpeg_of(image_bytes, image_size)
-    return tf.cond(is_stored, lambda: _decode_jpeg_window(image_bytes, window, image_size[1]), whole)
+    cut = tf.cond(is_stored, lambda: _decode_jpeg_window(image_bytes, window, image_size[1]), whole)
+    return tf.ensure_shape(cut, (None, None, channels))
 
 
 def _is_jpeg_of(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:

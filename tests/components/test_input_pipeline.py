@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from components import input_pipeline
+from components.crops import CropPlan
 from components.epoch_order import EpochOrder
 
 COUNT = 60
@@ -62,3 +63,88 @@ def test_seed_and_number_of_an_epoch_decide_its_order(data):
 
 def test_records_for_warm_up(examples):
     assert len(input_pipeline.read_records(examples, "train", 5)) == 5
+
+
+def plan_of(size, **options):
+    return CropPlan(size, seed=5, **options)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory, write_examples_artifact):
+    """50 images of 12 x 14 whose pixels tell number, row and column."""
+    down, across = np.mgrid[:12, :14]
+    images = [np.stack([np.full((12, 14), i), down, across], -1).astype(np.uint8) for i in range(50)]
+    return write_examples_artifact(tmp_path_factory.mktemp("photographs"), {"train": (images, range(50))}, shards=3)
+
+
+@pytest.fixture(params=["gathered", "cut", "streamed"])
+def large(request, photographs, monkeypatch):
+    if request.param == "streamed":
+        monkeypatch.setattr(input_pipeline, "MEMORY_LIMIT", 0)
+    if request.param == "cut":
+        monkeypatch.setattr(input_pipeline, "_GATHERED_PIXELS", 0)
+    return input_pipeline.load_images(photographs, ["train"], (12, 14), 3)
+
+
+def test_without_an_order_crops_are_the_centres_in_the_order_of_the_files(large):
+    images, labels = read(large.batches(7, crops=plan_of((6, 8))))
+    np.testing.assert_array_equal(labels, np.arange(50))
+    np.testing.assert_array_equal(images, read(large.batches(7))[0][:, 3:9, 3:11])
+
+
+def test_random_crops_are_windows_of_the_images(large):
+    dataset = large.batches(7, EpochOrder(1), plan_of((6, 8)))
+    assert dataset.cardinality() == 8
+    assert dataset.element_spec[0].shape[1:] == (6, 8, 3)
+    images, labels = read(dataset)
+    assert images.dtype == np.uint8
+    assert sorted(labels) == list(range(50))
+    assert (images[..., 0] == labels[:, None, None]).all()
+    assert (np.diff(images[..., 1].astype(int), axis=1) == 1).all()
+    steps = np.diff(images[..., 2].astype(int), axis=2)
+    assert (steps == steps[:, :1, :1]).all()
+    assert 10 < (steps[:, 0, 0] == -1).sum() < 40
+    assert len(np.unique(images[:, 0, 0, 1])) == 7
+
+
+def test_an_epoch_of_crops_is_the_same_when_training_is_resumed(large):
+    def epochs(batch_size, *numbers, seed=5):
+        order = EpochOrder(1)
+        dataset, found = large.batches(batch_size, order, CropPlan((6, 8), seed=seed)), []
+        for number in numbers:
+            order.on_epoch_begin(number)
+            found.append(read(dataset))
+        return found
+
+    (before, _), (third, labels) = epochs(7, 2, 3)
+    (resumed, resumed_labels), (again, _) = epochs(7, 3, 2)
+    np.testing.assert_array_equal(resumed, third)
+    np.testing.assert_array_equal(resumed_labels, labels)
+    np.testing.assert_array_equal(again, before)
+    np.testing.assert_array_equal(epochs(16, 3)[0][0], third)  # whatever the batch size
+    assert (epochs(7, 3, seed=6)[0][0] != third).any()
+
+
+def test_memory_or_not_the_same_images_get_crops_of_their_place(photographs, monkeypatch):
+    def windows():
+        images, _ = read(
+            input_pipeline.load_images(photographs, ["train"], (12, 14), 3).batches(7, EpochOrder(1), plan_of((6, 8)))
+        )
+        return images[..., 1:]  # rows and columns tell the window
+
+    in_memory = windows()
+    monkeypatch.setattr(input_pipeline, "_GATHERED_PIXELS", 0)
+    np.testing.assert_array_equal(windows(), in_memory)
+    monkeypatch.setattr(input_pipeline, "MEMORY_LIMIT", 0)
+    np.testing.assert_array_equal(windows(), in_memory)
+
+
+def test_random_resized_crops(large):
+    images, labels = read(large.batches(7, EpochOrder(1), plan_of((5, 5), resized=True)))
+    assert images.shape == (50, 5, 5, 3)
+    assert (images[..., 0] == labels[:, None, None]).all()
+
+
+def test_a_crop_that_does_not_fit_is_refused_at_once(large):
+    with pytest.raises(ValueError, match="does not fit"):
+        large.batches(7, EpochOrder(1), plan_of((13, 8)))
