@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components import images
-from components.features import SPLITS
+from components.features import LABEL_NAME, SPLITS
 from components.manifest import BAD_LABEL
 
 _NAMED = 3  # files named in a sentence; the report names all
@@ -161,7 +161,8 @@ def _missing_classes(usable: pa.Table, labels: Sequence[str], allowed: bool) -> 
     findings = []
     for split in SPLITS:
         there = set(pc.unique(usable.filter(pc.equal(usable["split"], split))["label"]).to_pylist())
-        names = tuple(name for index, name in enumerate(labels) if index not in there)
+        # The words of a synset hold commas themselves.
+        names = tuple(repr(name) if "," in name else name for index, name in enumerate(labels) if index not in there)
         if names:
             sentence = f"{len(names)} of {len(labels)} classes have no image in the {split} split ({_first(names)})"
             cure = "add images of these classes, or set --gates.allow-missing-classes true"
@@ -173,6 +174,8 @@ def _anomalies(anomalies: Mapping[str, anomalies_pb2.Anomalies]) -> list[Finding
     findings = []
     for split, found in anomalies.items():
         for feature, info in sorted(found.anomaly_info.items()):
+            if feature == LABEL_NAME and _all_unexpected_values(info):
+                continue  # a class that the train split lacks: a finding of its own
             sentence = f"feature {feature!r} of the {split} split: {info.short_description or info.description}"
             refused = info.severity == anomalies_pb2.AnomalyInfo.ERROR
             findings.append(Finding("anomaly", sentence, refused, "correct the data or the schema"))
@@ -180,6 +183,11 @@ def _anomalies(anomalies: Mapping[str, anomalies_pb2.Anomalies]) -> list[Finding
             sentence = f"the {split} split holds no examples"
             findings.append(Finding("anomaly", sentence, True, "give it images, or a larger share"))
     return findings
+
+
+def _all_unexpected_values(info: anomalies_pb2.AnomalyInfo) -> bool:
+    kinds = {reason.type for reason in info.reason}
+    return kinds == {anomalies_pb2.AnomalyInfo.ENUM_TYPE_UNEXPECTED_STRING_VALUES}
 
 
 def _first(names: Sequence[str]) -> str:

@@ -21,7 +21,8 @@ class GatesConfig:
             `min_gain` is asked.
         min_gain: How far the model must be above the best constant answer, as a share of what that answer gets
             wrong: 0 is the constant answer itself, 1 a perfect model. The constant answer is the most frequent class;
-            for a reconstruction the mean training image; for log-probabilities independent pixels.
+            for a reconstruction the mean training image; for log-probabilities independent pixels. Below 0 even a
+            model that is worse than that passes, as when a few images only try the road out.
         max_error_increase: How many percentage points the top-1 error on validation may lie above the error of the
             newest other blessed model.
         max_squared_error_increase: How much the squared error per image on validation may lie above that of the newest

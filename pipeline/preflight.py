@@ -119,7 +119,7 @@ RANGES = {
     "gates.max_top5_error": _PERCENT,
     "gates.max_squared_error": _PENALTY,
     "gates.min_log_probability": Range(-_FINITE, 0),
-    "gates.min_gain": Range(0, 1, open_high=True),
+    "gates.min_gain": Range(-_FINITE, 1, open_high=True),
     "gates.max_error_increase": _PERCENT,
     "gates.max_squared_error_increase": _PENALTY,
     "gates.max_log_probability_decrease": _PENALTY,
