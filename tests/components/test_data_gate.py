@@ -106,6 +106,22 @@ def test_a_label_that_is_out_of_range_is_refused_however_few():
     assert finding.files == ("x.png: it is label out of range",)
 
 
+def test_names_with_commas_are_told_apart():
+    rows = [row(f"{split}/0.png", split, 0) for split in ("train", "validation", "test")]
+    verdict = judge(pa.Table.from_pylist(rows, manifest.SCHEMA), [], ["cat", "a, b", "c, d"], {}, DataGates())
+    assert "2 of 3 classes have no image in the train split ('a, b', 'c, d')" in verdict.sentence()
+
+
+def test_a_class_that_train_lacks_is_no_anomaly_besides():
+    found = anomalies_pb2.Anomalies()
+    info = found.anomaly_info["label_name"]
+    info.severity = anomalies_pb2.AnomalyInfo.ERROR
+    info.reason.add(type=anomalies_pb2.AnomalyInfo.ENUM_TYPE_UNEXPECTED_STRING_VALUES)
+    assert verdict_of(good_rows(), {"test": found}).findings == ()
+    info.reason.add(type=anomalies_pb2.AnomalyInfo.FEATURE_TYPE_NOT_PRESENT)
+    assert [finding.kind for finding in verdict_of(good_rows(), {"test": found}).refusals] == ["anomaly"]
+
+
 def test_anomalies_that_are_errors_are_refused_and_warnings_reported():
     verdict = verdict_of(good_rows(), anomaly(anomalies_pb2.AnomalyInfo.ERROR, "test"))
     assert "feature 'width' of the test split: Unexpected data type" in verdict.sentence()

@@ -49,6 +49,15 @@ def test_class_folders_are_classes(flowers, hashes):
     }  # fmt: skip
 
 
+def test_a_words_file_beside_the_classes_gives_them_names(flowers, hashes):
+    before = open_source(f"folder:{flowers}", None, flowers)
+    (flowers / "words.txt").write_text(f"{before.labels[0]}\tin words\n")
+    source = open_source(f"folder:{flowers}", None, flowers)
+    assert source.labels == (f"{before.labels[0]} in words", *before.labels[1:])
+    assert source.items(hashes) == before.items(hashes)
+    assert source.fingerprint(hashes) != before.fingerprint(hashes)
+
+
 def test_the_reader_gives_the_files_bytes(flowers, hashes):
     source = open_source(f"folder:{flowers}", None, flowers)
     for item in source.items(hashes):

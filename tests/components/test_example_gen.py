@@ -109,6 +109,15 @@ def test_another_seed_or_source_runs_again(station):
     assert station.run(seed=1, fingerprint="a")[0].last_known_state == CACHED
 
 
+def test_the_stored_size_is_part_of_the_cache_key_and_recorded_but_the_place_of_archives_is_not(station):
+    station.run()
+    assert station.run(manual_dir="/somewhere")[0].last_known_state == CACHED
+    execution, examples = station.run(stored_size=256)
+    assert execution.last_known_state == COMPLETE
+    assert examples.get_int_custom_property("stored_size") == 256
+    assert examples.get_int_custom_property("jpeg_quality") == 95
+
+
 def test_a_data_set_that_is_gone_is_a_users_error_without_any_wrapping(station, data):
     data.rename(data.parent / "elsewhere")
     with pytest.raises(UsageError, match="does not exist"):
