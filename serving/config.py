@@ -40,6 +40,7 @@ class ServerConfig:
         monitoring_config_file: Text proto of a `MonitoringConfig`, which names the path of the metrics.
         ssl_config_file: Text proto of an `SSLConfig`; here it secures both ports.
         bearer_token_file: * File whose only line every request must send as bearer token.
+        grpc_socket_path: Unix socket that gRPC listens on, too; empty for none.
         grpc_channel_arguments: Comma-separated key=value pairs for gRPC.
         max_body_bytes: * Largest request, after decompression.
         max_image_pixels: * Most pixels of one encoded image, by its header.
@@ -80,6 +81,7 @@ class ServerConfig:
     monitoring_config_file: str = ""
     ssl_config_file: str = ""
     bearer_token_file: str = ""
+    grpc_socket_path: str = ""
     grpc_channel_arguments: str = ""
     max_body_bytes: int = 100 * 1024 * 1024
     max_image_pixels: int = 50_000_000

@@ -33,7 +33,7 @@ class GrpcServer:
     """A gRPC server, started.
 
     Attributes:
-        bound_port: Where it listens.
+        bound_port: Where it listens; 0 for a Unix socket alone.
     """
 
     def __init__(self, server: grpc.aio.Server, health: Health, gate: Gate, bound_port: int) -> None:
@@ -61,7 +61,7 @@ class GrpcServer:
 async def start_grpc(
     core: Core, gate: Gate, config: ServerConfig, metrics: Metrics, tls: Tls | None = None, token: str | None = None
 ) -> GrpcServer:
-    """Opens the port on the running event loop.
+    """Opens the port, and the Unix socket, on the running event loop.
 
     Args:
         core: Answers.
@@ -72,7 +72,7 @@ async def start_grpc(
         token: Bearer token that calls need; health and reflection do not.
 
     Raises:
-        ServingError: The port is taken, or a channel argument is wrong.
+        ServingError: The port is taken, the socket cannot be made, or a channel argument is wrong.
     """
     health, reflection = Health(), grpc_reflection.handlers()
     server = grpc.aio.server(
@@ -92,27 +92,29 @@ async def start_grpc(
             *(grpc.method_handlers_generic_handler(name, reflection) for name in grpc_reflection.NAMES),
         ]
     )
-    port = _bind(server, config, tls)
+    if config.grpc_socket_path:
+        hint = "choose a shorter --grpc-socket-path, in a folder that is there and may be written to"
+        _listen(server, f"unix:{config.grpc_socket_path}", tls, hint)
+    port = _bind(server, config, tls) if config.port else 0
     await server.start()
     return GrpcServer(server, health, gate, port)
 
 
 def _bind(server: grpc.aio.Server, config: ServerConfig, tls: Tls | None) -> int:
     host = f"[{config.host}]" if ":" in config.host else config.host
-    address = f"{host}:{max(config.port, 0)}"
+    hint = "choose another --port, or end what listens there"
+    return _listen(server, f"{host}:{max(config.port, 0)}", tls, hint)
+
+
+def _listen(server: grpc.aio.Server, address: str, tls: Tls | None, hint: str) -> int:
+    refused = ServingError(Code.UNAVAILABLE, f"gRPC cannot listen on {address}; {hint}")
     try:
         port = server.add_secure_port(address, tls.for_grpc()) if tls else server.add_insecure_port(address)
     except RuntimeError as error:
-        raise _taken(address) from error
+        raise refused from error
     if not port:
-        raise _taken(address)
+        raise refused
     return port
-
-
-def _taken(address: str) -> ServingError:
-    return ServingError(
-        Code.UNAVAILABLE, f"gRPC cannot listen on {address}; choose another --port, or end what listens there"
-    )
 
 
 def _options(config: ServerConfig) -> list[tuple[str, Any]]:

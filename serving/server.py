@@ -30,10 +30,12 @@ class Addresses:
     Args:
         rest: Base URL.
         grpc: "host:port".
+        grpc_socket: "unix:PATH".
     """
 
     rest: str | None
     grpc: str | None
+    grpc_socket: str | None = None
 
 
 class ModelServer:
@@ -104,7 +106,7 @@ class ModelServer:
 
         config = self.config
         grpc_server = None
-        if config.port:
+        if config.port or config.grpc_socket_path:
             grpc_server = await start_grpc(self.core, self.gate, config, self.metrics, self.tls, self.token)
         http = None
         if sockets:
@@ -116,7 +118,8 @@ class ModelServer:
         ready(
             Addresses(
                 rest=f"{scheme}://{host}:{sockets[0].getsockname()[1]}" if sockets else None,
-                grpc=f"{host}:{grpc_server.bound_port}" if grpc_server else None,
+                grpc=f"{host}:{grpc_server.bound_port}" if grpc_server and grpc_server.bound_port else None,
+                grpc_socket=f"unix:{config.grpc_socket_path}" if config.grpc_socket_path else None,
             )
         )
         await self._ending.wait()

@@ -126,5 +126,6 @@ def _load_tensorflow() -> None:
 
 def _tell(_: object, addresses: "Addresses") -> None:
     said = [f"REST {addresses.rest}"] if addresses.rest else []
-    said += [f"gRPC {addresses.grpc}"] if addresses.grpc else []
+    grpc = " and ".join(filter(None, (addresses.grpc, addresses.grpc_socket)))
+    said += [f"gRPC {grpc}"] if grpc else []
     print(f"Serving: {', '.join(said)} (Ctrl-C ends it)", flush=True)

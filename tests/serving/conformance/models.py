@@ -79,6 +79,30 @@ def half_plus(offset: float) -> Callable[[], Signatures]:
     return build
 
 
+def odd() -> Signatures:
+    """Signatures to classify and to regress whose inputs and outputs are not those that the protocol wants."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    examples, more = v1.placeholder(tf.string, [None], "examples"), v1.placeholder(tf.string, [None], "more")
+    parsed = tf.io.parse_example(examples, {"x": tf.io.FixedLenFeature([1], tf.float32)})["x"]
+    text = tf.as_string(parsed)
+    one, two = {"inputs": examples}, {"inputs": examples, "more": more}
+    flat, wide = tf.reshape(parsed, [-1]), tf.concat([parsed, parsed], 1)
+    return {
+        "classify_two_inputs": (CLASSIFY, two, {"scores": parsed}),
+        "classify_flat": (CLASSIFY, one, {"scores": flat}),
+        "classify_float_classes": (CLASSIFY, one, {"classes": parsed}),
+        "classify_text_scores": (CLASSIFY, one, {"scores": text}),
+        "classify_unequal": (CLASSIFY, one, {"classes": text, "scores": wide}),
+        "classify_few": (CLASSIFY, one, {"scores": parsed[:1]}),
+        "regress_two_inputs": (REGRESS, two, {"outputs": parsed}),
+        "regress_wide": (REGRESS, one, {"outputs": wide}),
+        "regress_text": (REGRESS, one, {"outputs": text}),
+        "regress_few": (REGRESS, one, {"outputs": parsed[:1]}),
+    }
+
+
 def sums() -> Signatures:
     """Two inputs, two outputs: a + b and a - b, both of shape (batch,); and outputs that have no common batch."""
     import tensorflow as tf
@@ -141,6 +165,7 @@ def slow() -> Signatures:
 MODELS: dict[str, dict[int, Callable[[], Signatures]]] = {
     "half_plus_two": {123: half_plus(2.0)},
     "half_plus_three": {1: half_plus(3.0)},
+    "odd": {1: odd},
     "sums": {1: sums},
     "echoes": {1: echoes},
     "matrix": {1: matrix},

@@ -105,6 +105,28 @@ def test_signature_of_the_other_kind(stub, method):
     assert code in ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
 
 
+@pytest.mark.parametrize(
+    ("signature", "phrase"),
+    [
+        ("classify_two_inputs", "Expected one input Tensor."),
+        ("classify_flat", "Expected Tensor shape: [batch_size num_classes] but got"),
+        ("classify_float_classes", "Expected classes Tensor of DT_STRING. Got: "),
+        ("classify_text_scores", "Expected scores Tensor of DT_FLOAT. Got: "),
+        ("classify_unequal", "Tensors class and score should match in shape[1]. Got 1 and 2"),
+        ("classify_few", "Expected Tensor batch size of 2. Got: "),
+        ("regress_two_inputs", "Expected one input Tensor."),
+        ("regress_wide", "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got"),
+        ("regress_text", "Expected output Tensor of DT_FLOAT. Got: "),
+        ("regress_few", "Input batch size did not match output batch size: 2 vs. 1"),
+    ],
+)
+def test_signatures_that_do_not_fit(stub, signature, phrase):
+    kind, _ = _BOTH[method := signature.partition("_")[0].title()]
+    code, details = refused(getattr(stub, method), request(kind, signature, 2, 4, model="odd"))
+    assert code in ("FAILED_PRECONDITION", "INVALID_ARGUMENT")
+    assert details.startswith(phrase)
+
+
 def test_example_without_its_feature(stub):
     made = request(regression_pb2.RegressionRequest, "regress_x_to_y")
     made.input.example_list.examples.add()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import socket
+import tempfile
 import threading
 import time
 
@@ -205,6 +206,18 @@ def test_channel_arguments(serve, model_root):
     with grpc.insecure_channel(server.grpc) as channel:
         assert half(channel, 100).size == 100
         assert code(half, channel, 1000) == "RESOURCE_EXHAUSTED"
+
+
+def test_a_unix_socket(serve, model_root, tmp_path):
+    folder = tempfile.mkdtemp(prefix="s")  # the path of a socket has 107 characters at most
+    path = f"{folder}/s"
+    models = ("--model-base-path", model_root / "half_plus_two", "--model-name", "half_plus_two")
+    with pytest.raises(RuntimeError, match=r"gRPC cannot listen on unix:\S+; choose a shorter --grpc-socket-path"):
+        serve(*models, "--grpc-socket-path", tmp_path / "none" / "s")
+    server = serve(*models, "--grpc-socket-path", path)
+    for address in (f"unix:{path}", server.grpc):
+        with grpc.insecure_channel(address) as channel:
+            assert list(half(channel)) == [2.5]
 
 
 def test_many_at_once(limited):

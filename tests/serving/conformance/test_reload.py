@@ -114,6 +114,28 @@ def test_reload_by_request(serve, models, tmp_path):
     assert offset(server, "b") == 20.0
 
 
+def test_labels_of_versions_that_are_not_there(serve, models, tmp_path):
+    """--allow-version-labels-for-unavailable-models lets new labels name them, but moves none there."""
+    save(models, tmp_path)
+    a = tmp_path / "a"
+    server = serve(
+        *("--model-base-path", a, "--model-name", "a", "--allow-version-labels-for-unavailable-models", *_FAST)
+    )
+
+    def labelled(label: str, version: int):
+        label = f"version_labels {{ key: '{label}' value: {version} }}"
+        return reload(server, f"model_config_list {{ {config('a', a, SPECIFIC + label)} }}")
+
+    assert labelled("stable", 1).status.error_code == 0
+    assert offset(server, "a/labels/stable") == 1.0
+    code, message = labelled("stable", 7)
+    assert code == "FAILED_PRECONDITION"
+    assert message.startswith("Request to assign label to version 7 of model a, which is not currently available")
+    assert offset(server, "a/labels/stable") == 1.0
+    assert labelled("new", 7).status.error_code == 0
+    assert offset(server, "a/labels/new").startswith("Servable not found for request: Specific(a, 7)")
+
+
 def test_reload_by_file(serve, models, tmp_path):
     save(models, tmp_path)
     file = tmp_path / "models.config"

@@ -131,6 +131,13 @@ def test_metrics(get, rest):
     text = reply.data.decode()
     assert "# TYPE :tensorflow:serving:request_count counter" in text
     assert 'model_name="half_plus_two"' in text
+    assert "# HELP" not in text
+    assert "# TYPE :tensorflow:serving:request_latency histogram" in text
+    ours = [line for line in text.splitlines() if "request_latency" in line and 'model_name="half_plus_two"' in line]
+    last = next(line for line in ours if 'le="+Inf"' in line)
+    count = last.rpartition(" ")[2]
+    assert any(line.startswith(":tensorflow:serving:request_latency_count{") and line.endswith(count) for line in ours)
+    assert any(line.startswith(":tensorflow:serving:request_latency_sum{") for line in ours)
     reply = get("/monitoring/prometheus/metrics?a=b")
     assert reply.status == 400
     assert b"Unexpected path: " in reply.data

@@ -151,6 +151,31 @@ def test_policies_and_labels_of_a_config_file(serve, models, tmp_path):
     assert ask(f"{server.rest}/v1/models/two/versions/1")[0] == 404
 
 
+def test_names_of_version_folders(serve, models, tmp_path):
+    """Leading zeros, times, two of one number, `2.denied` to block a version; and a policy that names no version."""
+    for name in ("odd", "none", "blocked"):
+        publish(models, tmp_path / name, 1, 1.0)
+    for name in ("001", "00000123", "20170111173521", "5.denied", "text"):
+        models.save(tmp_path / "odd" / name, models.half_plus(2.0 if name == "00000123" else 1.0))
+    models.save(tmp_path / "blocked" / "2.denied", models.half_plus(2.0))
+    config = tmp_path / "models.config"
+    config.write_text(
+        "model_config_list {"
+        + "".join(
+            f'config {{ name: "{name}" base_path: "{tmp_path / name}" model_platform: "tensorflow" '
+            f"model_version_policy {{ {policy} }} }}"
+            for name, policy in {"odd": "all {}", "none": "specific {}", "blocked": "latest {}"}.items()
+        )
+        + "}"
+    )
+    server = serve("--model-config-file", config, *_FAST)
+    assert rows(server, "odd") == dict.fromkeys((20170111173521, 123, 1), "AVAILABLE")
+    assert offset(server, "odd/versions/123") == 2.0
+    assert rows(server, "blocked") == {1: "AVAILABLE"}
+    assert rows(server, "none") == {}
+    assert offset(server, "none").startswith("Servable not found for request: Latest(none)")
+
+
 def test_a_wrong_config_file_ends_the_start(serve, tmp_path):
     (tmp_path / "models.config").write_text("model_config_list { config { nam")
     phrase = "Error parsing text-format tensorflow.serving.ModelServerConfig"
