@@ -9,13 +9,19 @@ import tensorflow as tf
 from components import progress, tracking
 from components.checkpoints import KeepBest, Resume
 from components.configuration import StationConfig
+from components.crops import CropPlan
 from components.epoch_order import EpochOrder
+from components.finite_loss import FiniteLoss
+from components.plateau import Plateau
+from components.speed import Speed
 from components.training_material import TrainingMaterial
 from models.config import TrainingConfig
 from models.sgd import MomentumSGD
 
 # Updates per call into the runtime: on a small net each call costs as much as its update.
 _STEPS_PER_EXECUTION = 50
+# Validation images at a time, for nets as small as a deep belief net.
+_VALIDATION_BATCH = 1000
 _PART = "back-propagation"
 
 
@@ -26,7 +32,8 @@ def fit(
     loss: keras.losses.Loss | Callable,
     metrics: Sequence[keras.metrics.Metric | Callable],
     tracker: tracking.StationTracker,
-    targets: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda batches: batches,
+    targets: Callable[[tf.data.Dataset, EpochOrder | None], tf.data.Dataset] = lambda batches, order: batches,
+    crops: CropPlan | None = None,
 ) -> None:
     """Trains a model, and keeps the weights of its best epoch on validation where there is validation.
 
@@ -37,27 +44,38 @@ def fit(
         loss: what is minimised.
         metrics: what is measured besides; the first, lower being better, chooses the best epoch.
         tracker: receives loss and metrics per epoch.
-        targets: from batches of (uint8 images, labels) to batches of (inputs, targets).
+        targets: from batches of (uint8 images, labels) to batches of (inputs, targets); it gets the order of the
+            epochs for those that are trained on, and none for those that are held out.
+        crops: what part of each image the model sees; none for all of it.
+
+    Raises:
+        VisionTfxError: The training diverged.
     """
     settings, checkpoint = config.training, material.checkpoint
     order = EpochOrder(config.seed)
-    data = targets(material.training.batches(settings.batch_size, order))
+    count = material.training.count
+    data = targets(material.training.batches(settings.batch_size, order, crops), order)
     monitor = f"val_{getattr(metrics[0], 'name', None) or metrics[0].__name__}"
-    callbacks = [order, tracking.epoch_callback(tracker), progress.epochs(settings.epochs, monitor)]
+    speed = [FiniteLoss(), Speed(count)]
+    callbacks = [order, *speed, tracking.epoch_callback(tracker), progress.epochs(settings.epochs, monitor)]
     done = checkpoint.epochs_done(_PART)
     if settings.top_layer_epochs and not done:
-        _fit_top_layer(model, settings, data, material.training.count, loss, order)
-    best, held_out = None, None
+        _fit_top_layer(model, settings, data, count, loss, order)
+    best, held_out, plateau = None, None, None
     if material.validation is not None:
-        best, held_out = KeepBest(monitor, settings.patience or settings.epochs), material.validation.batches(1000)
+        best = KeepBest(monitor, settings.patience or settings.epochs)
+        held_out = material.validation.batches(_VALIDATION_BATCH if crops is None else settings.batch_size, None, crops)
         callbacks.append(best)
-    _compile(model, settings, settings.epochs, material.training.count, loss, metrics)
+        if settings.schedule == "plateau":
+            plateau = Plateau(monitor, settings.plateau_epochs, settings.learning_rate)
+            callbacks.append(plateau)
+    _compile(model, settings, settings.epochs, count, loss, metrics)
     model.fit(
         data,
-        validation_data=held_out and targets(held_out),
+        validation_data=held_out and targets(held_out, None),
         epochs=settings.epochs,
         initial_epoch=done,
-        callbacks=[*callbacks, Resume(checkpoint, _PART, best=best)],
+        callbacks=[*callbacks, Resume(checkpoint, _PART, best=best, plateau=plateau)],
         shuffle=False,
         verbose=0,
     )
@@ -74,9 +92,18 @@ def _compile(
 ) -> None:
     rate: float | keras.optimizers.schedules.LearningRateSchedule = settings.learning_rate
     if settings.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, epochs * int(np.ceil(count / settings.batch_size)))
+        updates = int(np.ceil(count / settings.batch_size))
+        warmup = settings.warmup_epochs * updates
+        # While warming up, the rate rises from the first argument to the target.
+        rising = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
+        rate = keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, epochs * updates - warmup, **rising)
     model.compile(
-        optimizer=MomentumSGD(rate, momentum=settings.momentum, weight_cost=settings.weight_cost),
+        optimizer=MomentumSGD(
+            rate,
+            momentum=settings.momentum,
+            weight_cost=settings.weight_cost,
+            gradient_accumulation_steps=settings.accumulation if settings.accumulation > 1 else None,
+        ),
         loss=loss,
         metrics=list(metrics),
         steps_per_execution=_STEPS_PER_EXECUTION,

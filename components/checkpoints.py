@@ -18,6 +18,7 @@ import numpy as np
 
 from components.interruption import held
 from components.manifest import MANIFEST_FILE
+from components.plateau import Plateau
 
 DIRECTORY_VARIABLE = "VISION_TFX_CHECKPOINT_DIR"
 # A net of MNIST's size takes 0.05 s to write.
@@ -135,16 +136,23 @@ class Resume(keras.callbacks.Callback):
         part: Name of this `fit` within the training.
         also: Models whose weights belong to the state beside the fitted one, such as the layers below.
         best: The callback that remembers the best weights, if there is one.
+        plateau: The callback that lowers the learning rate, if there is one.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, part: str, also: Sequence[keras.Model] = (), best: KeepBest | None = None
+        self,
+        checkpoint: Checkpoint,
+        part: str,
+        also: Sequence[keras.Model] = (),
+        best: KeepBest | None = None,
+        plateau: Plateau | None = None,
     ) -> None:
         super().__init__()
         self._checkpoint = checkpoint
         self._part = part
         self._also = also
         self._best = best
+        self._plateau = plateau
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Restores the state, if this part was saved."""
@@ -156,12 +164,16 @@ class Resume(keras.callbacks.Callback):
             variable.assign(array)
         if self._best is not None:
             self._best.set_state(arrays[len(variables) :], facts)
+        if self._plateau is not None:
+            self._plateau.set_state(facts["plateau"])
         _log.info("%s goes on after epoch %d.", self._part, self._checkpoint.epochs_done(self._part))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves the state when it is time to."""
         if self._checkpoint.is_due():
             best, facts = self._best.state() if self._best is not None else ([], {})
+            if self._plateau is not None:
+                facts = facts | {"plateau": self._plateau.state()}
             arrays = [variable.numpy() for variable in self._variables()]
             self._checkpoint.save(self._part, epoch + 1, [*arrays, *best], facts)
 

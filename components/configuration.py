@@ -35,7 +35,7 @@ class StationConfig:
     def for_pretraining(self) -> "StationConfig":
         """Without what pretraining does not depend on, so that nothing of it makes a pretrained net stale."""
         if isinstance(self.model, AlexNetConfig):
-            model = replace(self.model, augmentation=AugmentationConfig(), initial_weights=None, dropout=0.0)
+            model = replace(self.model, augmentation=AugmentationConfig(), initial_weights=None, dropout=None)
         else:
             model = replace(self.model, up_down=UpDownConfig(), partition=PartitionConfig())
         return replace(self, model=model, training=None)

@@ -13,6 +13,8 @@ from components.measures import ALL, MEASURES, Measure, option
 
 # Slices besides the overall one: each class, bands of size and luminance, and what the classes are kinds of.
 _SLICES = (features.LABEL_NAME, features.SIZE_BAND, features.LUMINANCE_BAND, features.WORDNET)
+# Signature of an AlexNet, see `components.served_alexnet`.
+TEN_CROP_EXAMPLES = "ten_crop_examples"
 _ERRORS = "components.error_metrics"
 _COSTS = "components.cost_metrics"
 _TOP = {"top1_error": 1, "top5_error": 5}
@@ -54,12 +56,22 @@ def test_config(objective: str, min_gain: float, bounds: Mapping[str, float]) ->
     return _config(objective, min_gain, bounds)
 
 
-def _config(objective: str, min_gain: float, bounds: Mapping[str, float]) -> config_pb2.EvalConfig:
+def ten_crop_config() -> config_pb2.EvalConfig:
+    """A second measurement on test, of the signature that averages ten crops; it judges nothing."""
+    config = _config("classification", 0.0, {}, TEN_CROP_EXAMPLES)
+    for metric in config.metrics_specs[0].metrics:
+        del metric.per_slice_thresholds[:]
+    return config
+
+
+def _config(
+    objective: str, min_gain: float, bounds: Mapping[str, float], signature: str = "examples"
+) -> config_pb2.EvalConfig:
     measures = MEASURES[objective]
     config = config_pb2.EvalConfig()
     # TFMA adds the same for the baseline, where there is one, and names both.
     output = "probabilities" if measures[0].name in _TOP else measures[0].name
-    config.model_specs.add(signature_name="examples", label_key=features.LABEL, prediction_key=output)
+    config.model_specs.add(signature_name=signature, label_key=features.LABEL, prediction_key=output)
     config.slicing_specs.add()
     for feature in _SLICES:
         config.slicing_specs.add(feature_keys=[feature])

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components import features, preprocessing
-from components.served_model import BYTES, ServedModel
+from components.served_model import BYTES, EXAMPLES, PIXELS, ServedModel
 
 # Requests stored for warm-up and for the replay in a fresh process.
 _WARMUP_IMAGES = 32
@@ -38,23 +38,16 @@ def export(served: ServedModel, records: Sequence[bytes], destination: str) -> N
 def _write_warmup(served: ServedModel, records: Sequence[bytes], destination: Path) -> None:
     images = [tf.train.Example.FromString(r).features.feature[features.IMAGE].bytes_list.value[0] for r in records]
     prepared = preprocessing.prepare_batch(tf.constant(images), served.image_size, served.channels)
-    # One image, as a client sends it, and a batch; then the other two signatures.
-    requests = [("serving_default", BYTES, tf.constant(images[i : i + 1])) for i in range(len(images))]
-    requests += [
-        ("serving_default", BYTES, tf.constant(images)),
-        ("examples", "examples", tf.constant(records)),
-        ("pixels", "pixels", tf.cast(prepared, tf.float32)),
-    ]
-    answer = {
-        "serving_default": served.from_bytes,
-        "examples": served.from_examples,
-        "pixels": served.from_pixels,
-    }
+    inputs = {BYTES: tf.constant(images), EXAMPLES: tf.constant(records), PIXELS: tf.cast(prepared, tf.float32)}
+    # One image, as a client sends it, and a batch; then the other signatures.
+    requests = [("serving_default", BYTES, inputs[BYTES][i : i + 1]) for i in range(len(images))]
+    requests += [(signature, name, inputs[name]) for signature, (name, _) in served.functions().items()]
     folder = destination / "assets.extra"
     folder.mkdir()
     with tf.io.TFRecordWriter(str(folder / _WARMUP_FILE)) as writer:
         for signature, name, value in requests:
-            log = _predict_log(signature, {name: value}, answer[signature](value))
+            answers = served.functions()[signature][1](value)
+            log = _predict_log(signature, {name: value}, answers)
             writer.write(log.SerializeToString())
 
 

@@ -1,5 +1,6 @@
 """RBMPretrainer: greedy layer-wise pretraining of a deep belief net; its artifact is Trainer's `base_model`."""
 
+import importlib
 from pathlib import Path
 
 import keras
@@ -21,6 +22,8 @@ from models.dbn import DBN
 from models.rbm import RBM
 from models.up_down import LabelDBN
 
+# The room of AlexNet's pretraining. By name, so that the cache key of deep belief nets does not hold its source.
+PATCHES = "components.patch_pretraining"
 # Updates per call of the compiled loop: with 50, an epoch of MNIST takes 5 % longer; more cost memory.
 _UPDATES_PER_STEP = 100
 # Validation images whose free energy is compared with that of as many training images, after every epoch.
@@ -146,6 +149,12 @@ def RBMPretrainer(  # noqa: N802, D103 - a TFX component; described by the modul
     checkpoint = station_checkpoint("RBMPretrainer", examples.uri, config, fingerprint)
     num_classes = len(read_labels(Path(examples.uri)))
     with tracking.station_run("RBMPretrainer") as tracker:
+        if station.model.family == "alexnet":
+            patches = importlib.import_module(PATCHES)
+            network = patches.pretrain(station, training, statistics, num_classes, tracker)
+            if network is not None:
+                patches.save(network, Path(path_utils.serving_model_dir(model.uri)))
+            return
         dbn = pretrain(station, training, held_out, statistics, num_classes, tracker, checkpoint)
     dbn.save(Path(path_utils.serving_model_dir(model.uri)))
     checkpoint.clear()

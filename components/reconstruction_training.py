@@ -33,7 +33,7 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
         net = factory.build_dbn(model, config.seed, material.pretrained)
         autoencoder = net.autoencoder(factory.image_shape(model))
     backpropagation.fit(
-        autoencoder, config, material, cross_entropy, [squared_error], tracker, lambda batches: batches.map(pair)
+        autoencoder, config, material, cross_entropy, [squared_error], tracker, lambda batches, _: batches.map(pair)
     )
     mean_image = scaling.visible_mean(model, material.statistics).reshape(factory.image_shape(model))
     return ServedAutoencoder(autoencoder, mean_image)

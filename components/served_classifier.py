@@ -25,7 +25,10 @@ class ServedClassifier(ServedModel):
 
     def from_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         """Images in grey levels, float (N, height, width, channels)."""
-        probabilities = tf.nn.softmax(tf.cast(self.classifier(pixels, training=False), tf.float32))
+        return self.answers(tf.nn.softmax(tf.cast(self.classifier(pixels, training=False), tf.float32)))
+
+    def answers(self, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What is answered where the classes have these probabilities, float (N, classes)."""
         scores, indices = tf.math.top_k(probabilities, k=min(5, len(self.labels)))
         return {"probabilities": probabilities, "classes": tf.gather(self.labels, indices), "scores": scores}
 

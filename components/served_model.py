@@ -1,6 +1,6 @@
 """What every exported model has in common: one preprocessing, three signatures."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import tensorflow as tf
@@ -8,6 +8,8 @@ import tensorflow as tf
 from components import features, preprocessing
 
 BYTES = "image_bytes"
+EXAMPLES = "examples"
+PIXELS = "pixels"
 # In `assets/` of a model of log-probabilities: what is known of its partition function.
 PARTITION_FILE = "log_partition.json"
 
@@ -35,17 +37,27 @@ class ServedModel(tf.Module):
         object.__setattr__(self, name, model)
         self.weights = [variable.value for variable in model.variables]
 
-    def signatures(self) -> dict:
-        """`serving_default` from encoded images, `examples` from serialized tf.Examples, `pixels` from images."""
-        pixels = tf.TensorSpec((None, *self.image_size, self.channels), tf.float32, "pixels")
+    def functions(self) -> dict[str, tuple[str, Callable]]:
+        """By signature, its input and what computes its answers.
+
+        `serving_default` from encoded images, `examples` from serialized tf.Examples, `pixels` from images.
+        """
         return {
-            "serving_default": tf.function(self.from_bytes).get_concrete_function(
-                image_bytes=tf.TensorSpec((None,), tf.string, BYTES)
-            ),
-            "examples": tf.function(self.from_examples).get_concrete_function(
-                examples=tf.TensorSpec((None,), tf.string, "examples")
-            ),
-            "pixels": tf.function(self.from_pixels).get_concrete_function(pixels=pixels),
+            "serving_default": (BYTES, self.from_bytes),
+            EXAMPLES: (EXAMPLES, self.from_examples),
+            PIXELS: (PIXELS, self.from_pixels),
+        }
+
+    def signatures(self) -> dict:
+        """The functions as `tf.saved_model.save` takes them."""
+        specs = {
+            BYTES: tf.TensorSpec((None,), tf.string, BYTES),
+            EXAMPLES: tf.TensorSpec((None,), tf.string, EXAMPLES),
+            PIXELS: tf.TensorSpec((None, *self.image_size, self.channels), tf.float32, PIXELS),
+        }
+        return {
+            name: tf.function(function).get_concrete_function(**{argument: specs[argument]})
+            for name, (argument, function) in self.functions().items()
         }
 
     def from_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:

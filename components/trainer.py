@@ -13,18 +13,20 @@ from components.manifest import read_labels
 from components.served_model import ServedModel
 from components.training_material import TrainingMaterial
 from components.transform import load_statistics
+from models.config import AlexNetConfig, DBNConfig
 
 # Examples stored in the SavedModel for warm-up and replay.
 _STORED_EXAMPLES = 32
 
 
-def room(objective: str) -> str:
-    """The module whose `train` serves an objective.
+def room(model: AlexNetConfig | DBNConfig) -> str:
+    """The module whose `train` serves a kind of model: of AlexNet, or of one objective of deep belief nets.
 
-    Found by name, so that the cache key of one objective's models does not hold the source of the others: pass it to
+    Found by name, so that the cache key of one kind's models does not hold the source of the others: pass it to
     `fingerprint` together with this module.
     """
-    return f"components.{objective}_training"
+    kind = model.objective if isinstance(model, DBNConfig) else model.family
+    return f"components.{kind}_training"
 
 
 def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedModel:
@@ -35,7 +37,7 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
         material: images, their statistics and labels, pretrained weights.
         tracker: receives what is measured on the way.
     """
-    return importlib.import_module(room(config.model.objective)).train(config, material, tracker)
+    return importlib.import_module(room(config.model)).train(config, material, tracker)
 
 
 def run_fn(fn_args: FnArgs) -> None:

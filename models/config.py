@@ -173,7 +173,8 @@ class AlexNetConfig:
         image_size: Height and width in pixels that every image is brought to.
         crop_size: Height and width of what the net sees: a random part in training, the centre in inference.
         channels: 3: RGB.
-        dropout: Share of the outputs of the first two fully connected layers that is left out.
+        dropout: Share of the outputs of the first two fully connected layers that is left out; none means what the
+            variant has, see `models.alexnet`.
         augmentation: What is changed in training images.
         pretraining: How kernels are initialised by RBMs.
         initial_weights: File of weights to start from (Keras, or NumPy archive in torchvision's layout); none for
@@ -186,7 +187,7 @@ class AlexNetConfig:
     image_size: tuple[int, int] = (256, 256)
     crop_size: tuple[int, int] = (227, 227)
     channels: Literal[3] = 3
-    dropout: float = 0.5
+    dropout: float | None = None
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     pretraining: PatchConfig = field(default_factory=PatchConfig)
     initial_weights: str | None = None

@@ -31,11 +31,15 @@ class TopKError(keras.metrics.Mean):
         """Counts one batch.
 
         Args:
-            y_true: Class indices, shape (batch,) or (batch, 1).
+            y_true: Class indices, shape (batch,) or (batch, 1); or shares of the classes, shape (batch, classes), of
+                which the largest is the true one.
             y_pred: Scores, logits or probabilities, shape (batch, classes); the highest is the first guess.
             sample_weight: Weight of each example, shape (batch,); none means 1.
         """
         y_pred = ops.convert_to_tensor(y_pred)
+        y_true = ops.convert_to_tensor(y_true)
+        if len(y_true.shape) > 1 and y_true.shape[-1] not in (None, 1):
+            y_true = ops.argmax(y_true, axis=-1)
         y_true = ops.cast(ops.reshape(y_true, (-1, 1)), "int32")
         true_score = ops.take_along_axis(y_pred, y_true, axis=-1)
         # "not lower" instead of "higher or equal": comparisons with NaN are false, and NaN must not win.

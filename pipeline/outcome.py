@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Stations = Mapping[str, StationReport]
 _EVALUATORS = {features.VALIDATION: "Evaluator", features.TEST: "TestEvaluator"}
+_TEN_CROPS = "TenCropEvaluator"
 
 
 def _uri(stations: Stations, name: str, key: str) -> str:
@@ -38,6 +39,9 @@ def metrics(stations: Stations) -> dict[str, float]:
     for split, name in _EVALUATORS.items():
         overall = evaluator.read_metrics(_uri(stations, name, "evaluation"))["overall"]
         values |= {f"{split}_{metric}": value for metric, value in overall.items()}
+    if _TEN_CROPS in stations:
+        overall = evaluator.read_metrics(_uri(stations, _TEN_CROPS, "evaluation"))["overall"]
+        values |= {f"test_ten_crop_{metric}": value for metric, value in overall.items() if "error" in metric}
     return values
 
 

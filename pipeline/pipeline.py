@@ -13,13 +13,13 @@ from components.baseline import BaselineStrategy
 from components.configuration import StationConfig
 from components.data_gate import DataGate
 from components.data_verdict import DataGates
-from components.evaluator import test_config, validation_config
+from components.evaluator import ten_crop_config, test_config, validation_config
 from components.example_gen import ImageExampleGen
 from components.fingerprint import fingerprint
 from components.infra_validator import InfraValidator
 from components.measures import MEASURES
 from components.pusher import Pusher
-from components.rbm_pretrainer import RBMPretrainer
+from components.rbm_pretrainer import PATCHES, RBMPretrainer
 from components.trainer import room
 from pipeline.config import RunConfig
 from pipeline.home import Home
@@ -42,7 +42,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
     home = Home(Path(config.home).resolve())
     splits = (features.TRAIN, features.VALIDATION) if config.training.use_validation else (features.TRAIN,)
     station = StationConfig(config.model, config.seed, splits, config.training)
-    objective = config.model.objective
+    objective, is_alexnet = config.model.objective, config.model.family == "alexnet"
     measures = MEASURES[objective]
     image = {"image_size": list(config.model.image_size), "channels": config.model.channels}
 
@@ -97,7 +97,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         examples=examples,
         transform_graph=transform_graph,
         config=station.for_pretraining().to_json(),
-        fingerprint=fingerprint("components.rbm_pretrainer"),
+        fingerprint=fingerprint("components.rbm_pretrainer", *([PATCHES] if is_alexnet else [])),
     )
 
     trainer = tfx.components.Trainer(
@@ -110,7 +110,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         eval_args=tfx.proto.EvalArgs(splits=[features.VALIDATION]),
         custom_config={
             "config": station.to_json(),
-            "fingerprint": fingerprint("components.trainer", room(objective)),
+            "fingerprint": fingerprint("components.trainer", room(config.model)),
         },
     )
     model = trainer.outputs["model"]
@@ -142,6 +142,15 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
     ).with_id("TestEvaluator")
     test_evaluator.add_upstream_node(evaluator)
 
+    # The papers' figure, ten forward passes an image: beside the others, and judging nothing.
+    ten_crops = tfx.components.Evaluator(
+        examples=examples,
+        example_splits=[features.TEST],
+        model=model,
+        eval_config=ten_crop_config(),
+    ).with_id("TenCropEvaluator")
+    ten_crops.add_upstream_node(test_evaluator)
+
     infra_validator = InfraValidator(
         model=model, fingerprint=fingerprint("components.infra_validator", "serving.replay")
     )
@@ -161,7 +170,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         pipeline_root=str(home.artifacts(config.name)),
         components=[
             example_gen, statistics_gen, schema_gen, example_validator, data_gate, transform, rbm_pretrainer, trainer,
-            baseline, evaluator, test_evaluator, infra_validator, pusher,
+            baseline, evaluator, test_evaluator, *([ten_crops] if is_alexnet else []), infra_validator, pusher,
         ],
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(home.metadata)),

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.config import DBNConfig, RBMConfig, TrainingConfig, UpDownConfig
+from models.config import AlexNetConfig, DBNConfig, RBMConfig, TrainingConfig, UpDownConfig
 from pipeline.config import GatesConfig, RunConfig
 
 # The data of a preset that has none of its own: whoever runs it names the folder.
@@ -210,5 +210,83 @@ def folder_dbn() -> RunConfig:
     )
 
 
-_BUILDERS = (digits_dbn, mnist_dbn, mnist_dbn_dropout, mnist_dbn_updown, mnist_autoencoder, mnist_rbm, folder_dbn)
+def imagenet_alexnet() -> RunConfig:
+    """ImageNet (ILSVRC 2012), AlexNet as published: two groups, local response normalisation, 90 epochs.
+
+    Command: vision-tfx run imagenet-alexnet --manual-dir DIR
+    Time: not run yet; 90 epochs take 477 PFLOP
+    Result: top-1 error 40.7 %, top-5 error 18.2 % in ten crops, as published; not run yet
+    Source: Krizhevsky, Sutskever & Hinton, NIPS 2012; the validation images of ILSVRC 2012 are the test split
+    """
+    return RunConfig(
+        name="imagenet-alexnet",
+        data="tfds:imagenet2012",
+        validation_share=0.01,
+        stored_size=256,
+        model=AlexNetConfig(variant="paper"),
+        training=TrainingConfig(
+            epochs=90, batch_size=128, learning_rate=0.01, weight_cost=5e-4, schedule="plateau", plateau_epochs=5
+        ),
+        gates=GatesConfig(max_top1_error=50.0, max_top5_error=25.0),
+    )
+
+
+def imagenet_alexnet_bn() -> RunConfig:
+    """ImageNet (ILSVRC 2012), AlexNet with batch normalisation in place of local response normalisation.
+
+    Command: vision-tfx run imagenet-alexnet-bn --manual-dir DIR
+    Time: not run yet
+    Result: top-1 error 39.9 %, top-5 error 18.1 % in one crop, as its authors published; not run yet
+    Source: Simon, Rodner & Denzler, arXiv 1612.01452 (2016)
+    """
+    return RunConfig(
+        name="imagenet-alexnet-bn",
+        data="tfds:imagenet2012",
+        validation_share=0.01,
+        stored_size=256,
+        model=AlexNetConfig(variant="bn"),
+        training=TrainingConfig(epochs=90, batch_size=256, learning_rate=0.02, weight_cost=5e-4, warmup_epochs=2),
+        gates=GatesConfig(max_top1_error=50.0, max_top5_error=25.0),
+    )
+
+
+def tiny_imagenet_alexnet() -> RunConfig:
+    """Classes of Tiny ImageNet, or any folder of 64 x 64 images, small AlexNet.
+
+    Command: vision-tfx run tiny-imagenet-alexnet --data folder:PATH
+    Time: not run yet
+    Result: not run yet
+    Source: Tiny ImageNet (Stanford CS231n), images of ImageNet at 64 x 64; the net is ours
+    """
+    return RunConfig(
+        name="tiny-imagenet-alexnet",
+        data=FOLDER_PLACEHOLDER,
+        model=AlexNetConfig(variant="small", image_size=(64, 64), crop_size=(56, 56)),
+        training=TrainingConfig(epochs=60, batch_size=64, learning_rate=0.02, weight_cost=5e-4, warmup_epochs=2),
+        gates=GatesConfig(min_gain=0.1),
+    )
+
+
+def folder_alexnet() -> RunConfig:
+    """Any folder of class folders, AlexNet with batch normalisation at 227 x 227.
+
+    Command: vision-tfx run folder-alexnet --data folder:PATH
+    Time: depends on the folder; meant for a GPU
+    Result: depends on the folder
+    Source: Simon, Rodner & Denzler, arXiv 1612.01452 (2016), for the net; the training is ours
+    """
+    return RunConfig(
+        name="folder-alexnet",
+        data=FOLDER_PLACEHOLDER,
+        stored_size=256,
+        model=AlexNetConfig(variant="bn"),
+        training=TrainingConfig(epochs=60, batch_size=64, learning_rate=0.01, weight_cost=5e-4, warmup_epochs=2),
+        gates=GatesConfig(min_gain=0.1),
+    )
+
+
+_BUILDERS = (
+    digits_dbn, mnist_dbn, mnist_dbn_dropout, mnist_dbn_updown, mnist_autoencoder, mnist_rbm, folder_dbn,
+    imagenet_alexnet, imagenet_alexnet_bn, tiny_imagenet_alexnet, folder_alexnet,
+)  # fmt: skip
 PRESETS: dict[str, Preset] = {preset.config.name: preset for preset in map(_preset, _BUILDERS)}

@@ -187,7 +187,7 @@ def summary_lines(result: "RunResult") -> list[str]:
 
 def _results(metrics: dict[str, float]) -> list[str]:
     lines = []
-    for split in ("validation", "test"):
+    for split, words in (("validation", "validation"), ("test", "test"), ("test_ten_crop", "ten crops")):
         parts = []
         for measure in ALL:
             key = f"{split}_{measure.name}"
@@ -197,7 +197,7 @@ def _results(metrics: dict[str, float]) -> list[str]:
             if constant in metrics:
                 parts.append(f"{measure.constant_words} {metrics[constant]:.2f}")
         if parts:
-            lines.append(f"{split:<11}" + "   ".join(parts))
+            lines.append(f"{words:<11}" + "   ".join(parts))
     if "log_z" in metrics:
         bracket = f"bracket {metrics['log_z_lower']:.2f} to {metrics['log_z_upper']:.2f}"
         error = f"standard error {metrics['log_z_standard_error']:.3f}"

@@ -9,7 +9,7 @@ from pipeline.presets import PRESETS
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints one table."""
+    """Prints a table, and behind it what to expect of each preset."""
     parser = Parser(prog="vision-tfx presets", description="The presets, with expected time and result on test.")
     parser.parse_args(arguments)
     from rich.box import SIMPLE_HEAD
@@ -19,15 +19,15 @@ def main(arguments: Sequence[str]) -> int:
     console, table = Console(), Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("preset", "data", "model"):
         table.add_column(column, no_wrap=True)
-    table.add_column("expected time")
-    table.add_column("expected result")
     for name, preset in PRESETS.items():
         config = preset.config
-        table.add_row(name, config.data, _model(config), preset.expected_time, preset.expected_result)
+        table.add_row(name, config.data, _model(config))
     console.print(table)
     for name, preset in PRESETS.items():
-        console.print(f"{name}: {preset.summary}\n  {preset.command}\n  Source: {preset.source}.", highlight=False)
-    console.print("\nvision-tfx show PRESET prints all of a configuration.", highlight=False)
+        console.print(f"{name}: {preset.summary}\n  {preset.command}", highlight=False)
+        console.print(f"  Expected: {preset.expected_result}; {preset.expected_time}.", highlight=False)
+        console.print(f"  Source: {preset.source}.\n", highlight=False)
+    console.print("vision-tfx show PRESET prints all of a configuration.", highlight=False)
     return 0
 
 

@@ -206,7 +206,7 @@ def test_every_signature_answers_alike_in_another_graph(objective, fitted, root,
 def test_the_cache_key_covers_the_room_of_the_objective(objective, monkeypatch):
     from components import fingerprint
 
-    sources, _ = fingerprint._closure(("components.trainer", room(objective)))
+    sources, _ = fingerprint._closure(("components.trainer", room(DBNConfig(objective=objective))))
     names = {path.stem for path in sources}
     assert {"trainer", f"{objective}_training", "export", "input_pipeline", "scaling", "factory"} <= names
     others = {f"{other}_training" for other in ["classification", *OBJECTIVES] if other != objective}

@@ -1,0 +1,99 @@
+"""AlexNet, trained on random crops and served with central ones."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import keras
+import tensorflow as tf
+
+from components import backpropagation, tracking
+from components.configuration import StationConfig
+from components.crops import CropPlan
+from components.epoch_order import EpochOrder
+from components.mistakes import log_mistakes
+from components.mixup import mix
+from components.served_alexnet import ServedAlexNet
+from components.training_material import TrainingMaterial
+from components.transform import ImageStatistics
+from models import alexnet_factory
+from models.color_noise import ColorNoise
+from models.config import AlexNetConfig, TrainingConfig
+from models.mean_image import MeanImage
+from models.metrics import TopKError
+
+
+def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedAlexNet:
+    """Trains an AlexNet.
+
+    Args:
+        config: network, training and seed.
+        material: images, their statistics and labels, pretrained kernels.
+        tracker: receives loss, errors and images per second of every epoch, confusion and mistakes.
+    """
+    keras.utils.set_random_seed(config.seed)
+    model, settings = config.model, config.training
+    classes = len(material.labels)
+    with backpropagation.strategy().scope(), _precision():
+        network = build(model, material, config.seed)
+    backpropagation.fit(
+        network,
+        config,
+        material,
+        _loss(settings, model),
+        [TopKError(1), TopKError(5)],
+        tracker,
+        _targets(config, classes),
+        crops=CropPlan(model.crop_size, model.augmentation.mirror, model.augmentation.resized_crop, config.seed),
+    )
+    whole = keras.Sequential(
+        [keras.Input((*model.image_size, model.channels)), keras.layers.CenterCrop(*model.crop_size), network],
+        name="classifier",
+    )
+    log_mistakes(whole, material, tracker)
+    return ServedAlexNet(whole, material.labels)
+
+
+def build(model: AlexNetConfig, material: TrainingMaterial, seed: int) -> keras.Sequential:
+    """From crops in grey levels (batch, height, width, 3) to logits (batch, classes)."""
+    noise = model.augmentation.color_noise
+    layers = [keras.Input((*model.crop_size, model.channels)), MeanImage(central_mean(material.statistics, model))]
+    if noise:
+        layers.append(ColorNoise(material.statistics.covariance, noise, seed))
+    layers.append(alexnet_factory.build_alexnet(model, len(material.labels), seed, material.pretrained))
+    return keras.Sequential(layers, name="network")
+
+
+def central_mean(statistics: ImageStatistics, model: AlexNetConfig) -> tf.Tensor:
+    """The centre of the mean image, (height, width, channels) of a crop: every crop is at the centre on average."""
+    return keras.layers.CenterCrop(*model.crop_size)(statistics.mean_image)
+
+
+@contextlib.contextmanager
+def _precision() -> Iterator[None]:
+    """bfloat16 for activations where there is a GPU; a CPU computes slower with it than without."""
+    before = keras.config.dtype_policy()
+    if tf.config.list_physical_devices("GPU"):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _loss(settings: TrainingConfig, model: AlexNetConfig) -> keras.losses.Loss:
+    if settings.label_smoothing or model.augmentation.mixup:
+        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def _targets(config: StationConfig, classes: int) -> Callable:
+    """Labels as the loss takes them: indices, or a row of shares where labels are smoothed or mixed."""
+    mixup = config.model.augmentation.mixup
+
+    def targets(batches: tf.data.Dataset, order: EpochOrder | None) -> tf.data.Dataset:
+        if not (config.training.label_smoothing or mixup):
+            return batches
+        shares = batches.map(lambda images, labels: (images, tf.one_hot(labels, classes)))
+        return mix(shares, order, mixup, config.seed) if order and mixup else shares
+
+    return targets

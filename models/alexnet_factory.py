@@ -1,0 +1,44 @@
+"""From a configuration to an AlexNet. Apart from `models.factory`, so that neither decides the other's cache keys."""
+
+from pathlib import Path
+
+import numpy as np
+
+from models.alexnet import alexnet
+from models.alexnet_weights import load_weights
+
+CONVOLUTIONS_FILE = "convolutions.npz"
+
+
+def build_alexnet(config, num_classes, seed=None, pretrained=None):
+    """The net of a `models.config.AlexNetConfig`: crops minus the mean image (batch, height, width, 3) -> logits.
+
+    Args:
+        config: The net. Its `initial_weights` are loaded, if it names any.
+        num_classes: Number of classes, at least 2.
+        seed: Decides the initial weights and dropout.
+        pretrained: Folder with `CONVOLUTIONS_FILE`: arrays "LAYER/0" (kernel) and "LAYER/1" (bias) for each
+            convolution; none means random kernels.
+
+    Returns:
+        A `keras.Model` with output (batch, num_classes).
+
+    Raises:
+        ValueError: Weights that do not fit the net.
+    """
+    net = alexnet(
+        config.variant,
+        num_classes,
+        input_shape=(*config.crop_size, config.channels),
+        dropout=config.dropout,
+        seed=seed,
+    )
+    if config.initial_weights:
+        load_weights(net, config.initial_weights)
+    if pretrained is not None:
+        with np.load(Path(pretrained, CONVOLUTIONS_FILE)) as stored:
+            names = dict.fromkeys(key.partition("/")[0] for key in stored.files)
+            for name in names:
+                layer = net.get_layer(name)
+                layer.set_weights([stored[f"{name}/{i}"] for i in range(len(layer.weights))])
+    return net

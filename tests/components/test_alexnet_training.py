@@ -1,0 +1,190 @@
+"""AlexNet in its stations: trained on crops, resumed, pretrained by patches, served in one crop and in ten."""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from components import checkpoints, export, patch_pretraining
+from components.alexnet_training import build, train
+from components.checkpoints import Checkpoint
+from components.configuration import StationConfig
+from components.errors import VisionTfxError
+from components.finite_loss import FiniteLoss
+from components.input_pipeline import ImageData
+from components.plateau import Plateau
+from components.tracking import StationTracker
+from components.training_material import TrainingMaterial
+from components.transform import ImageStatistics
+from models.config import AlexNetConfig, AugmentationConfig, PatchConfig, RBMConfig, TrainingConfig
+from serving.replay import replay
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+LABELS = ["red", "green"]
+MODEL = AlexNetConfig(variant="small", image_size=(36, 36), crop_size=(32, 32), dropout=0.1)
+CONFIG = StationConfig(MODEL, seed=1, training=TrainingConfig(epochs=3, batch_size=16, learning_rate=0.01))
+
+
+class Tracker(StationTracker):
+    """Remembers what is logged; raises when a metric has come so many times."""
+
+    def __init__(self, stop_after=math.inf):
+        super().__init__()
+        self.logged, self.stop_after = [], stop_after
+
+    def log_metrics(self, metrics, step=None):
+        self.logged.append(dict(metrics))
+        if len(self.logged) >= self.stop_after:
+            raise KeyboardInterrupt
+
+
+def images(count, seed):
+    """Noise that is redder or greener, and the labels."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, count)
+    pixels = random.integers(0, 120, (count, 36, 36, 3)).astype(np.uint8)
+    pixels[np.arange(count), :, :, labels] += 100
+    return pixels, labels
+
+
+def data(count, seed):
+    pixels, labels = images(count, seed)
+    return ImageData(None, count, (tf.constant(pixels), tf.constant(labels)))
+
+
+def material(checkpoint=None, pretrained=None):
+    pixels, _ = images(64, 0)
+    colours = pixels.reshape(-1, 3).astype(np.float64)
+    statistics = ImageStatistics(pixels.mean(0).astype(np.float32), np.cov(colours.T))
+    return TrainingMaterial(data(64, 0), data(32, 1), statistics, LABELS, pretrained, checkpoint or Checkpoint())
+
+
+@pytest.fixture(scope="module")
+def trained():
+    tracker = Tracker()
+    return train(CONFIG, material(), tracker), tracker
+
+
+def test_it_learns_and_says_how_fast(trained):
+    _, tracker = trained
+    assert len(tracker.logged) == 3
+    assert tracker.logged[-1]["val_top1_error"] <= 10
+    assert all(line["images_per_second"] > 1 for line in tracker.logged)
+
+
+def test_one_crop_is_the_centre_and_ten_are_the_papers(trained):
+    served, _ = trained
+    pixels = images(3, 2)[0].astype(np.float32)
+    network = served.classifier.layers[-1]
+
+    def probabilities(crops):
+        return tf.nn.softmax(network(crops, training=False)).numpy()
+
+    np.testing.assert_allclose(
+        served.from_pixels(tf.constant(pixels))["probabilities"], probabilities(pixels[:, 2:34, 2:34]), atol=1e-6
+    )
+    corners = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)]
+    crops = [pixels[:, top : top + 32, left : left + 32] for top, left in corners]
+    expected = np.mean([probabilities(c) for crop in crops for c in (crop, crop[:, :, ::-1])], axis=0)
+    files = tf.constant([tf.io.encode_png(image.astype(np.uint8)).numpy() for image in pixels])
+    np.testing.assert_allclose(served.from_bytes_in_ten_crops(files)["probabilities"], expected, atol=1e-5)
+
+
+def test_every_signature_answers_alike_in_another_graph(trained, tmp_path):
+    served, _ = trained
+    records = []
+    for pixels in images(2, 3)[0]:
+        example = tf.train.Example()
+        example.features.feature["image"].bytes_list.value.append(tf.io.encode_png(pixels).numpy())
+        records.append(example.SerializeToString())
+    export.export(served, records, str(tmp_path / "model"))
+    assert replay(str(tmp_path / "model")) == {
+        "serving_default": 3, "examples": 1, "pixels": 1, "ten_crops": 1, "ten_crop_examples": 1,
+    }  # fmt: skip
+
+
+def test_resumed_training_ends_where_an_uninterrupted_one_does(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG, material(Checkpoint(tmp_path)), Tracker(stop_after=3))
+    resumed = Checkpoint(tmp_path)
+    assert resumed.position == ("back-propagation", 2)
+    again = train(CONFIG, material(resumed), Tracker())
+    for one, other in zip(trained[0].weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "training"),
+    [
+        ({"resized_crop": True, "color_noise": 0.0, "mirror": False}, {"schedule": "plateau", "accumulation": 2}),
+        ({"mixup": 0.2}, {"label_smoothing": 0.1, "warmup_epochs": 1}),
+    ],
+)
+def test_options(augmentation, training):
+    model = dataclasses.replace(MODEL, augmentation=AugmentationConfig(**augmentation))
+    config = dataclasses.replace(
+        CONFIG, model=model, training=dataclasses.replace(CONFIG.training, epochs=2, **training)
+    )
+    tracker = Tracker()
+    train(config, material(), tracker)
+    assert np.isfinite([line["loss"] for line in tracker.logged]).all()
+
+
+def test_a_diverging_training_says_where():
+    finite = FiniteLoss()
+    finite.on_epoch_begin(1)
+    finite.on_train_batch_end(49, {"loss": 2.0})
+    with pytest.raises(VisionTfxError, match=r"between updates 51 and 100 of epoch 2; lower --training.learning-rate"):
+        finite.on_train_batch_end(99, {"loss": math.nan})
+
+
+def test_kernels_are_those_of_patches(tmp_path, monkeypatch):
+    short = functools.partial(patch_pretraining.pretrain_convolutions, config=RBMConfig(epochs=1))
+    monkeypatch.setattr(patch_pretraining, "pretrain_convolutions", short)
+    model = dataclasses.replace(MODEL, pretraining=PatchConfig(patches=200))
+    config = dataclasses.replace(CONFIG, model=model, training=None)
+    network = patch_pretraining.pretrain(config, data(64, 0), material().statistics, 2, StationTracker())
+    patch_pretraining.save(network, tmp_path)
+    [*_, built] = build(model, material(pretrained=tmp_path), seed=2).layers
+    for name in ("conv1", "conv5"):
+        for one, other in zip(built.get_layer(name).get_weights(), network.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(built.get_layer("fc6").get_weights()[0], network.get_layer("fc6").get_weights()[0])
+
+
+def test_without_patches_nothing_is_pretrained():
+    assert patch_pretraining.pretrain(CONFIG, data(4, 0), material().statistics, 2, StationTracker()) is None
+
+
+def test_the_rate_falls_three_times_at_most():
+    import keras
+
+    from models.sgd import MomentumSGD
+
+    plateau = Plateau("val_top1_error", patience=2, learning_rate=0.01)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(MomentumSGD(0.01), "mse")
+    plateau.set_model(model)
+    plateau.on_train_begin()
+    rates = []
+    for epoch in range(12):
+        plateau.on_epoch_end(epoch, {"val_top1_error": 50.0})
+        rates.append(float(model.optimizer.learning_rate))
+    np.testing.assert_allclose(rates, [1e-2] * 2 + [1e-3] * 2 + [1e-4] * 2 + [1e-5] * 6, rtol=1e-5)
+
+
+def test_mean_image_is_saved_with_the_model(tmp_path):
+    network = build(MODEL, material(), seed=1)
+    network.save_weights(tmp_path / "net.weights.h5")
+    empty = dataclasses.replace(material(), statistics=ImageStatistics(np.zeros((36, 36, 3)), np.eye(3)))
+    other = build(MODEL, empty, seed=2)
+    other.load_weights(tmp_path / "net.weights.h5")
+    grey = np.full((1, 32, 32, 3), 90, np.uint8)
+    np.testing.assert_allclose(other(grey), network(grey), atol=1e-5)
+    assert Image.fromarray(grey[0]).size == (32, 32)
