@@ -78,7 +78,6 @@ class ImageData:
             image_bytes, label = _fields(record)
             return crops.finish(cropping.decode_window(image_bytes, window, size, channels), window), label
 
-        # One map does all that is done to an image, from its record on: handing it from one to the next costs more.
         return _in_parallel(tf.data.Dataset.zip(records, windows.unbatch()), decoded).batch(batch_size)
 
     def _cut_in_memory(
