@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from components.stored_image import as_jpeg, central_square, draft, is_larger
+from components.stored_image import as_jpeg, central_square, draft
 
 MAX_BYTES = 512 * 2**20  # a file above this is refused unread; 100 million pixels are at most 400 MB uncompressed
 MAX_PIXELS = 100_000_000  # 10,000 x 10,000; the largest image of ImageNet has 13 million
@@ -60,7 +60,7 @@ class ImageInfo:
         height: Pixels, of the file looked at.
         luminance: Mean grey level of what is kept, 0 (black) to 255 (white).
         data: The encoded bytes to keep, PNG or JPEG; the ones looked at wherever those are PNG or JPEG already, and
-            not larger than the stored size.
+            of the stored size.
     """
 
     width: int
@@ -74,8 +74,8 @@ def inspect_image(data: bytes, stored_size: int | None = None) -> ImageInfo:
 
     Args:
         data: The content of an image file of any format that Pillow reads.
-        stored_size: Pixels; an image whose shorter side is larger is kept as a square JPEG of this size. None keeps
-            every size.
+        stored_size: Pixels; every image is kept as a square JPEG of this size, smaller ones enlarged as in AlexNet's
+            paper, so that whoever reads them need not ask what they are. None keeps every size.
 
     Raises:
         BrokenImage: The bytes are empty, no image, truncated, damaged, of more than `MAX_PIXELS`, or less than
@@ -88,8 +88,8 @@ def inspect_image(data: bytes, stored_size: int | None = None) -> ImageInfo:
             _check_png(data)
         if image.format in _JPEG:
             _check_jpeg(data)
-        if stored_size is not None and is_larger(image, stored_size):
-            kept, luminance = _shrunk(image, stored_size)
+        if stored_size is not None and not _is_stored(image, stored_size):
+            kept, luminance = _squared(image, stored_size)
         elif _decodes_everywhere(image):
             kept, luminance = data, _luminance(image)
         else:
@@ -116,7 +116,12 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
-def _shrunk(image: Image.Image, size: int) -> tuple[bytes, float]:
+def _is_stored(image: Image.Image, size: int) -> bool:
+    """Whether a file is already what `_squared` would make of it, up to the quality of its JPEG."""
+    return image.size == (size, size) and image.format in _JPEG and _decodes_everywhere(image)
+
+
+def _squared(image: Image.Image, size: int) -> tuple[bytes, float]:
     """The central square as JPEG of a size in pixels, and its mean grey level."""
     extent = draft(image, size)
     square = central_square(_first_frame(image), extent, size)

@@ -10,7 +10,7 @@ from components import crops as cropping
 from components import features, preprocessing
 from components.crops import CropPlan
 from components.epoch_order import EpochOrder
-from components.manifest import count_images
+from components.manifest import count_images, read_stored_size
 
 # Decoded images are kept in memory up to this size (MNIST takes 47 MB); above it every epoch reads and decodes anew.
 MEMORY_LIMIT = 2**30
@@ -28,12 +28,14 @@ class ImageData:
         count: number of images.
         in_memory: (images, labels) tensors when they fit in memory, else none.
         files: the TFRecord files, which are read anew in every epoch when the images do not fit.
+        stored: whether every file is a JPEG of just the wanted size, of which a window can be decoded.
     """
 
     dataset: tf.data.Dataset
     count: int
     in_memory: tuple[tf.Tensor, tf.Tensor] | None
     files: Sequence[str] = ()
+    stored: bool = False
 
     def batches(
         self, batch_size: int, order: EpochOrder | None = None, crops: CropPlan | None = None
@@ -76,7 +78,11 @@ class ImageData:
 
         def decoded(record: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             image_bytes, label = _fields(record)
-            return crops.finish(cropping.decode_window(image_bytes, window, size, channels), window), label
+            if self.stored:
+                cut = cropping.decode_window(image_bytes, window, size[1])
+            else:
+                cut = cropping.prepare_window(image_bytes, window, size, channels)
+            return crops.finish(cut, window), label
 
         return _in_parallel(tf.data.Dataset.zip(records, windows.unbatch()), decoded).batch(batch_size)
 
@@ -132,7 +138,9 @@ def load_images(examples_uri: str, splits: Sequence[str], image_size: tuple[int,
     dataset = _in_parallel(tf.data.TFRecordDataset(files), lambda record: _parse(record, image_size, channels))
     size = count * image_size[0] * image_size[1] * channels
     in_memory = dataset.batch(count).get_single_element() if 0 < size <= MEMORY_LIMIT else None
-    return ImageData(dataset, count, in_memory, files)
+    stored_size = read_stored_size(Path(examples_uri))
+    stored = channels == 3 and tuple(image_size) == (stored_size, stored_size)
+    return ImageData(dataset, count, in_memory, files, stored)
 
 
 def _in_parallel(dataset: tf.data.Dataset, function: Callable) -> tf.data.Dataset:

@@ -56,6 +56,12 @@ def read_manifest(folder: Path) -> pa.Table:
     return pq.read_table(folder / MANIFEST_FILE)
 
 
+def read_stored_size(folder: Path) -> int | None:
+    """Pixels a side of every image, all of which are square JPEGs, or none where files are kept as they came."""
+    size = (pq.read_schema(folder / MANIFEST_FILE).metadata or {}).get(b"stored_size")
+    return int(size) if size else None
+
+
 def count_images(folder: Path) -> dict[str, int]:
     """Number of images in each split's examples."""
     columns = pq.read_table(folder / MANIFEST_FILE, columns=["split"], filters=[("verdict", "=", OK)])["split"]

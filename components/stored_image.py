@@ -11,11 +11,6 @@ JPEG_QUALITY = 95  # of libjpeg's 100, colour at half resolution; 90 would save 
 _DRAFT = 2  # a JPEG is decoded at half, a quarter, an eighth of its size while that is twice the stored one at least
 
 
-def is_larger(image: Image.Image, size: int) -> bool:
-    """Whether an image is to be brought to a size (pixels): its shorter side is longer. Nothing is ever enlarged."""
-    return min(image.size) > size
-
-
 def draft(image: Image.Image, size: int) -> tuple[float, float]:
     """Lets a JPEG's decoder average while it decodes, where that cannot be told from a resize afterwards.
 

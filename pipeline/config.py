@@ -57,8 +57,8 @@ class RunConfig:
             means TFDS' own default, <data_dir>/downloads/manual.
         wordnet_dir: Folder of WordNet 3.0 (data.noun), such as /usr/share/wordnet; classes named by synset, such as
             n01440764, then have their words too, and evaluation a slice by kind (dog, bird, vehicle). None leaves them.
-        stored_size: Pixels. Images whose shorter side is larger are brought to it once, at ingest, cut to the central
-            square and stored as JPEG; none keeps the files as they are.
+        stored_size: Pixels. The shorter side of every image is brought to it once, at ingest, the central square cut
+            out and stored as JPEG; none keeps the files as they are.
         validation_share: Part of the training images that becomes the validation split where there is none.
         test_share: Part of all images that becomes the test split where there is none.
         seed: Decides splits, initial weights, sampling and shuffling.

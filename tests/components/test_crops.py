@@ -86,11 +86,18 @@ def test_finishing_mirrors_and_resizes(resized):
     assert np.abs(plain.numpy().astype(int) - np.asarray(expected, int)).max() <= resized
 
 
-@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0", "4:1:1"])
-def test_a_window_of_a_stored_jpeg_is_that_of_the_whole_image(subsampling):
-    data = tf.constant(encoded(SMOOTH, "JPEG", quality=90, subsampling=subsampling))
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(encoded(SMOOTH, "JPEG", quality=90, subsampling=kind) for kind in ("4:4:4", "4:2:2", "4:2:0", "4:1:1")),
+        encoded(SMOOTH, "JPEG", "L"),
+    ],
+    ids=["4:4:4", "4:2:2", "4:2:0", "4:1:1", "grey"],
+)
+def test_a_window_of_a_stored_jpeg_is_that_of_the_whole_image(data):
+    data = tf.constant(data)
     whole = preprocessing.prepare(data, (48, 48), 3).numpy()
-    cut = tf.function(lambda window: crops.decode_window(data, window, (48, 48), 3))
+    cut = tf.function(lambda window: crops.decode_window(data, window, 48))
     # Every place across: whether a window begins or ends between two blocks of 8 or 16 pixels matters.
     for left in range(18):
         for top in (0, 7, left):
@@ -107,7 +114,7 @@ def test_a_window_of_a_stored_jpeg_is_that_of_the_whole_image(subsampling):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_window_of_anything_else_is_that_of_the_prepared_image(data, channels):
     expected = preprocessing.prepare(tf.constant(data), (48, 48), channels)[5:36, 9:29]
-    cut = crops.decode_window(tf.constant(data), tf.constant([5, 9, 31, 20, 0]), (48, 48), channels)
+    cut = crops.prepare_window(tf.constant(data), tf.constant([5, 9, 31, 20, 0]), (48, 48), channels)
     np.testing.assert_array_equal(cut, expected)
 
 

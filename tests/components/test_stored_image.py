@@ -65,10 +65,19 @@ def test_fine_stripes_become_grey_not_other_stripes():
     assert 120 <= pixels[:, 2:-2].min() <= pixels[:, 2:-2].max() <= 135
 
 
-@pytest.mark.parametrize("size", [(64, 64), (64, 300), (40, 30)])
-def test_what_is_not_larger_is_kept_byte_for_byte(size):
-    data = encoded(photo(*size), "JPEG")
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_what_has_the_size_already_is_kept_byte_for_byte(mode):
+    data = encoded(photo(SIZE, SIZE).convert(mode), "JPEG")
     assert inspect_image(data, SIZE).data == data
+
+
+@pytest.mark.parametrize(
+    ("size", "kind"), [((SIZE, 300), "JPEG"), ((40, 30), "JPEG"), ((SIZE, SIZE), "PNG"), ((40, 90), "GIF")]
+)
+def test_everything_else_becomes_a_jpeg_of_the_size(size, kind):
+    info, image = stored(encoded(photo(*size), kind))
+    assert (image.format, image.size) == ("JPEG", (SIZE, SIZE))
+    assert (info.width, info.height) == size
 
 
 LARGE = photo(150, 100)
