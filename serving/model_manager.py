@@ -73,6 +73,7 @@ class ModelManager:
         settle_memory()
         with self._reloading:
             self._serve(self._first, starting=True)
+        self._loader.gives_way = True
         if self._settings.model_config_file and self._settings.model_config_file_poll_wait_seconds > 0:
             threading.Thread(target=self._poll_config_file, name="model config file", daemon=True).start()
 
