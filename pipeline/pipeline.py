@@ -143,13 +143,17 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
     test_evaluator.add_upstream_node(evaluator)
 
     # The papers' figure, ten forward passes an image: beside the others, and judging nothing.
-    ten_crops = tfx.components.Evaluator(
-        examples=examples,
-        example_splits=[features.TEST],
-        model=model,
-        eval_config=ten_crop_config(),
-    ).with_id("TenCropEvaluator")
-    ten_crops.add_upstream_node(test_evaluator)
+    ten_crops = []
+    if is_alexnet:
+        ten_crops.append(
+            tfx.components.Evaluator(
+                examples=examples,
+                example_splits=[features.TEST],
+                model=model,
+                eval_config=ten_crop_config(),
+            ).with_id("TenCropEvaluator")
+        )
+        ten_crops[0].add_upstream_node(test_evaluator)
 
     infra_validator = InfraValidator(
         model=model, fingerprint=fingerprint("components.infra_validator", "serving.replay")
@@ -170,7 +174,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         pipeline_root=str(home.artifacts(config.name)),
         components=[
             example_gen, statistics_gen, schema_gen, example_validator, data_gate, transform, rbm_pretrainer, trainer,
-            baseline, evaluator, test_evaluator, *([ten_crops] if is_alexnet else []), infra_validator, pusher,
+            baseline, evaluator, test_evaluator, *ten_crops, infra_validator, pusher,
         ],
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(home.metadata)),

@@ -254,8 +254,8 @@ def tiny_imagenet_alexnet() -> RunConfig:
     """Classes of Tiny ImageNet, or any folder of 64 x 64 images, small AlexNet.
 
     Command: vision-tfx run tiny-imagenet-alexnet --data folder:PATH
-    Time: not run yet
-    Result: not run yet
+    Time: not yet recorded
+    Result: not yet recorded
     Source: Tiny ImageNet (Stanford CS231n), images of ImageNet at 64 x 64; the net is ours
     """
     return RunConfig(
