@@ -56,16 +56,24 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
 def build(model: AlexNetConfig, material: TrainingMaterial, seed: int) -> keras.Sequential:
     """From crops in grey levels (batch, height, width, 3) to logits (batch, classes)."""
     noise = model.augmentation.color_noise
-    layers = [keras.Input((*model.crop_size, model.channels)), MeanImage(central_mean(material.statistics, model))]
+    layers = [keras.Input((*model.crop_size, model.channels))]
     if noise:
         layers.append(ColorNoise(material.statistics.covariance, noise, seed))
+    layers.append(normalization(material.statistics, model))
     layers.append(alexnet_factory.build_alexnet(model, len(material.labels), seed, material.pretrained))
     return keras.Sequential(layers, name="network")
 
 
-def central_mean(statistics: ImageStatistics, model: AlexNetConfig) -> tf.Tensor:
-    """The centre of the mean image, (height, width, channels) of a crop: every crop is at the centre on average."""
-    return keras.layers.CenterCrop(*model.crop_size)(statistics.mean_image)
+def normalization(statistics: ImageStatistics, model: AlexNetConfig) -> keras.layers.Layer:
+    """From crops in grey levels to what the net takes.
+
+    For all but torchvision's weights, the mean image is subtracted: its centre, since crops are there on average.
+    """
+    if model.variant == alexnet_factory.TORCHVISION:
+        mean = [255 * value for value in alexnet_factory.TORCHVISION_MEAN]
+        variance = [(255 * value) ** 2 for value in alexnet_factory.TORCHVISION_DEVIATION]
+        return keras.layers.Normalization(mean=mean, variance=variance, name="normalization")
+    return MeanImage(keras.layers.CenterCrop(*model.crop_size)(statistics.mean_image))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from components import figures, progress, tracking
-from components.alexnet_training import central_mean
+from components.alexnet_training import normalization
 from components.configuration import StationConfig
 from components.crops import CropPlan
 from components.epoch_order import EpochOrder
@@ -40,13 +40,13 @@ def pretrain(
         return None
     keras.utils.set_random_seed(config.seed)
     network = alexnet_factory.build_alexnet(model, num_classes, config.seed)
-    mean = central_mean(statistics, model)
+    scale = normalization(statistics, model)
     crops = CropPlan(model.crop_size, mirror=False, seed=config.seed)
     batches = training.batches(_BATCH, EpochOrder(config.seed), crops)
     progress.say("RBMs on patches")
     pretrain_convolutions(
         network,
-        batches.map(lambda images, _: tf.cast(images, tf.float32) - mean),
+        batches.map(lambda images, _: scale(tf.cast(images, tf.float32))),
         patches=settings.patches,
         contrast=settings.contrast,
         deviation=settings.deviation,

@@ -8,6 +8,10 @@ from models.alexnet import alexnet
 from models.alexnet_weights import load_weights
 
 CONVOLUTIONS_FILE = "convolutions.npz"
+TORCHVISION = "torchvision"
+# Of RGB in [0, 1]: what torchvision's weights expect to be subtracted, and divided by.
+TORCHVISION_MEAN = (0.485, 0.456, 0.406)
+TORCHVISION_DEVIATION = (0.229, 0.224, 0.225)
 
 
 def build_alexnet(config, num_classes, seed=None, pretrained=None):
@@ -26,12 +30,16 @@ def build_alexnet(config, num_classes, seed=None, pretrained=None):
     Raises:
         ValueError: Weights that do not fit the net.
     """
+    variant, options = config.variant, {}
+    if variant == TORCHVISION:
+        variant, options = "owt", {"normalization": "none", "padding": 2, "initialization": "he"}
     net = alexnet(
-        config.variant,
+        variant,
         num_classes,
         input_shape=(*config.crop_size, config.channels),
         dropout=config.dropout,
         seed=seed,
+        **options,
     )
     if config.initial_weights:
         load_weights(net, config.initial_weights)

@@ -169,7 +169,8 @@ class AlexNetConfig:
         family: Names the kind of model; always "alexnet".
         objective: What it is for; always "classification".
         variant: "paper" as published; "ungrouped"; "owt", one column of 2014; "bn", with batch normalisation; "small",
-            ours, for images under 100 pixels.
+            ours, for images under 100 pixels; "torchvision", the net that library's weights are for: "owt" without
+            response normalisation, padded by 2, on colours that are scaled by ImageNet's. Its crops are 224 x 224.
         image_size: Height and width in pixels that every image is brought to.
         crop_size: Height and width of what the net sees: a random part in training, the centre in inference.
         channels: 3: RGB.
@@ -183,7 +184,7 @@ class AlexNetConfig:
 
     family: Literal["alexnet"] = "alexnet"
     objective: Literal["classification"] = "classification"
-    variant: Literal["paper", "ungrouped", "owt", "bn", "small"] = "paper"
+    variant: Literal["paper", "ungrouped", "owt", "bn", "small", "torchvision"] = "paper"
     image_size: tuple[int, int] = (256, 256)
     crop_size: tuple[int, int] = (227, 227)
     channels: Literal[3] = 3

