@@ -58,27 +58,49 @@ def fit(
     monitor = f"val_{getattr(metrics[0], 'name', None) or metrics[0].__name__}"
     speed = [FiniteLoss(), Speed(count)]
     callbacks = [order, *speed, tracking.epoch_callback(tracker), progress.epochs(settings.epochs, monitor)]
-    done = checkpoint.epochs_done(_PART)
-    if settings.top_layer_epochs and not done:
+    done, steps = checkpoint.epochs_done(_PART), checkpoint.steps_done(_PART)
+    if settings.top_layer_epochs and not (done or steps):
         _fit_top_layer(model, settings, data, count, loss, order)
     best, held_out, plateau = None, None, None
     if material.validation is not None:
-        best = KeepBest(monitor, settings.patience or settings.epochs)
+        # A moving average ends as the mean of many updates: none of the epochs on the way is that.
+        best = None if settings.averaging else KeepBest(monitor, settings.patience or settings.epochs)
         held_out = material.validation.batches(_VALIDATION_BATCH if crops is None else settings.batch_size, None, crops)
-        callbacks.append(best)
+        callbacks += [best] if best else []
         if settings.schedule == "plateau":
             plateau = Plateau(monitor, settings.plateau_epochs, settings.learning_rate)
             callbacks.append(plateau)
     _compile(model, settings, settings.epochs, count, loss, metrics)
-    model.fit(
-        data,
-        validation_data=held_out and targets(held_out, None),
-        epochs=settings.epochs,
-        initial_epoch=done,
-        callbacks=[*callbacks, Resume(checkpoint, _PART, best=best, plateau=plateau)],
-        shuffle=False,
-        verbose=0,
-    )
+    callbacks.append(Resume(checkpoint, _PART, best=best, plateau=plateau, within_epochs=True))
+
+    def train(batches: tf.data.Dataset, first: int, last: int) -> None:
+        model.fit(
+            batches,
+            validation_data=held_out and targets(held_out, None),
+            epochs=last,
+            initial_epoch=first,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+
+    if steps:
+        done = _finish_epoch(lambda: train(data.skip(steps), done, done + 1), best, done)
+        if model.stop_training:
+            return
+    train(data, done, settings.epochs)
+
+
+def _finish_epoch(train: Callable[[], None], best: KeepBest | None, done: int) -> int:
+    """Trains on the rest of an epoch that was interrupted, and returns how many epochs are done then."""
+    if best is not None:
+        best.unfinished = True
+    train()
+    if best is not None:
+        best.unfinished = False
+        if best.model.stop_training:
+            best.on_train_end()
+    return done + 1
 
 
 def strategy() -> tf.distribute.Strategy:
@@ -102,6 +124,8 @@ def _compile(
             rate,
             momentum=settings.momentum,
             weight_cost=settings.weight_cost,
+            use_ema=settings.averaging > 0,
+            ema_momentum=settings.averaging or 0.99,  # looked at even where nothing is averaged
             gradient_accumulation_steps=settings.accumulation if settings.accumulation > 1 else None,
         ),
         loss=loss,

@@ -36,7 +36,9 @@ class Checkpoint:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         self._saved_at = time.monotonic()
-        self.position = self._read()[0] if self._file and self._file.is_file() else None
+        saved = self._read()[0] if self._file and self._file.is_file() else None
+        self.position = saved and saved[:2]
+        self._steps = saved[2] if saved else 0
 
     @property
     def _file(self) -> Path | None:
@@ -46,11 +48,15 @@ class Checkpoint:
         """Epochs of `part` that need not be done again; 0 if another part, or nothing, was saved."""
         return self.position[1] if self.position and self.position[0] == part else 0
 
+    def steps_done(self, part: str) -> int:
+        """Updates of the epoch after `epochs_done` that need not be done again; 0 after whole epochs."""
+        return self._steps if self.position and self.position[0] == part else 0
+
     def is_due(self) -> bool:
         """Whether a minute has passed since the last time."""
         return self._folder is not None and time.monotonic() - self._saved_at >= _SECONDS_BETWEEN
 
-    def save(self, part: str, epoch: int, arrays: Sequence[np.ndarray], facts: dict) -> None:
+    def save(self, part: str, epoch: int, arrays: Sequence[np.ndarray], facts: dict, steps: int = 0) -> None:
         """Writes the state by one rename, so that a kill leaves the one before.
 
         Args:
@@ -58,16 +64,17 @@ class Checkpoint:
             epoch: Epochs done in it.
             arrays: In an order that is the same in every process.
             facts: Anything else that JSON can hold.
+            steps: Updates done in the epoch after those.
         """
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         beside = self._folder / "state.part.npz"
-        state = json.dumps({"part": part, "epoch": epoch, "facts": facts})
+        state = json.dumps({"part": part, "epoch": epoch, "steps": steps, "facts": facts})
         with held():
             np.savez(beside, state=state, **{str(i): array for i, array in enumerate(arrays)})
             beside.replace(self._file)
-        self._saved_at, self.position = time.monotonic(), (part, epoch)
+        self._saved_at, self.position, self._steps = time.monotonic(), (part, epoch), steps
 
     def load(self) -> tuple[list[np.ndarray], dict]:
         """The arrays and facts that were saved last; only where there is a `position`."""
@@ -79,10 +86,11 @@ class Checkpoint:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _read(self) -> tuple[tuple[str, int], list[np.ndarray], dict]:
+    def _read(self) -> tuple[tuple[str, int, int], list[np.ndarray], dict]:
         with np.load(self._file) as stored:
             state = json.loads(str(stored["state"]))
-            return (state["part"], state["epoch"]), [stored[str(i)] for i in range(len(stored) - 1)], state["facts"]
+            position = (state["part"], state["epoch"], state.get("steps", 0))
+            return position, [stored[str(i)] for i in range(len(stored) - 1)], state["facts"]
 
 
 def station_checkpoint(station: str, examples_uri: str, *decisive: str) -> Checkpoint:
@@ -112,6 +120,19 @@ class KeepBest(keras.callbacks.EarlyStopping):
 
     def __init__(self, monitor: str, patience: int) -> None:
         super().__init__(monitor, mode="min", patience=patience, restore_best_weights=True)
+        self.unfinished = False
+        self._begun = False
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Forgets everything, but not where the `fit` goes on with a training that an earlier one began."""
+        if not self._begun:
+            super().on_train_begin(logs)
+            self._begun = True
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Ends with the best weights, but not while `unfinished`: another `fit` goes on with the training."""
+        if not self.unfinished:
+            super().on_train_end(logs)
 
     _FACTS = ("best", "wait", "best_epoch")
 
@@ -127,9 +148,10 @@ class KeepBest(keras.callbacks.EarlyStopping):
 
 
 class Resume(keras.callbacks.Callback):
-    """Saves what one `fit` needs to go on, at the end of an epoch, and restores it at its beginning.
+    """Saves what a `fit` needs to go on, at the end of an epoch or within it, and restores it at its beginning.
 
-    Pass `checkpoint.epochs_done(part)` to `fit` as `initial_epoch`, and this callback as the last one.
+    Pass `checkpoint.epochs_done(part)` to `fit` as `initial_epoch`, and this callback as the last one. Where it saves
+    within epochs, whoever resumes leaves out the first `checkpoint.steps_done(part)` batches of that epoch.
 
     Args:
         checkpoint: Where the state is kept.
@@ -137,6 +159,7 @@ class Resume(keras.callbacks.Callback):
         also: Models whose weights belong to the state beside the fitted one, such as the layers below.
         best: The callback that remembers the best weights, if there is one.
         plateau: The callback that lowers the learning rate, if there is one.
+        within_epochs: Whether it saves between two updates too: an epoch of ImageNet takes hours.
     """
 
     def __init__(
@@ -146,6 +169,7 @@ class Resume(keras.callbacks.Callback):
         also: Sequence[keras.Model] = (),
         best: KeepBest | None = None,
         plateau: Plateau | None = None,
+        within_epochs: bool = False,
     ) -> None:
         super().__init__()
         self._checkpoint = checkpoint
@@ -153,11 +177,16 @@ class Resume(keras.callbacks.Callback):
         self._also = also
         self._best = best
         self._plateau = plateau
+        self._within_epochs = within_epochs
+        self._epoch, self._steps_before = 0, 0
+        self._restored = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Restores the state, if this part was saved."""
-        if not self._checkpoint.epochs_done(self._part):
+        self._steps_before = 0 if self._restored else self._checkpoint.steps_done(self._part)
+        if self._restored or not (self._steps_before or self._checkpoint.epochs_done(self._part)):
             return
+        self._restored = True
         variables = self._variables()
         arrays, facts = self._checkpoint.load()
         for variable, array in zip(variables, arrays, strict=False):
@@ -168,14 +197,27 @@ class Resume(keras.callbacks.Callback):
             self._plateau.set_state(facts["plateau"])
         _log.info("%s goes on after epoch %d.", self._part, self._checkpoint.epochs_done(self._part))
 
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Remembers the number of the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Saves the state when it is time to, if within an epoch."""
+        if self._within_epochs:
+            self._save_if_due(self._epoch, self._steps_before + batch + 1)
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves the state when it is time to."""
+        self._steps_before = 0
+        self._save_if_due(epoch + 1, 0)
+
+    def _save_if_due(self, epochs: int, steps: int) -> None:
         if self._checkpoint.is_due():
             best, facts = self._best.state() if self._best is not None else ([], {})
             if self._plateau is not None:
                 facts = facts | {"plateau": self._plateau.state()}
             arrays = [variable.numpy() for variable in self._variables()]
-            self._checkpoint.save(self._part, epoch + 1, [*arrays, *best], facts)
+            self._checkpoint.save(self._part, epochs, [*arrays, *best], facts, steps)
 
     def _variables(self) -> list:
         """Weights, states of random numbers and of the optimizer; metrics are left out, since they begin anew."""

@@ -22,7 +22,14 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
 
     def __init__(self, monitor: str, patience: int, learning_rate: float) -> None:
         least = learning_rate * _FACTOR**_REDUCTIONS
+        self._begun = False
         super().__init__(monitor, _FACTOR, patience, mode="min", min_delta=0.0, min_lr=least, verbose=0)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Forgets everything, but not where the `fit` goes on with a training that an earlier one began."""
+        if not self._begun:
+            super().on_train_begin(logs)
+            self._begun = True
 
     def state(self) -> dict:
         """The counters; the rate itself is among the optimizer's variables."""

@@ -212,6 +212,8 @@ class TrainingConfig:
         plateau_epochs: Epochs without a better validation error after which "plateau" lowers the rate.
         warmup_epochs: Epochs at the start in which the rate of "cosine" rises from 0.
         accumulation: Batches whose gradients are averaged for one update.
+        averaging: Share of the old mean in the moving average of the weights, after every update, that becomes the
+            model at the end, such as 0.999; 0 for the weights of the best epoch themselves.
         label_smoothing: Share of a label that is spread over all classes.
         top_layer_epochs: Epochs at the start that update the output layer only.
         patience: Stop after this many epochs without a better validation error; 0 trains all epochs. The weights
@@ -231,6 +233,7 @@ class TrainingConfig:
     plateau_epochs: int = 5
     warmup_epochs: int = 0
     accumulation: int = 1
+    averaging: float = 0.0
     label_smoothing: float = 0.0
     top_layer_epochs: int = 0
     patience: int = 0

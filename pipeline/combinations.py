@@ -45,6 +45,13 @@ def _of_training(config: RunConfig) -> Iterator[tuple[bool, str]]:
         ),
     )
     yield (
+        training.averaging > 0 and training.patience > 0,
+        (
+            "training.patience keeps the weights of the best epoch and training.averaging a mean of all; leave out one "
+            "of them"
+        ),
+    )
+    yield (
         training.warmup_epochs > 0 and training.schedule != "cosine",
         ("training.warmup_epochs is of the cosine schedule; add --training.schedule cosine"),
     )

@@ -110,6 +110,7 @@ RANGES = {
     "training.plateau_epochs": _COUNT,
     "training.warmup_epochs": _COUNT_OR_NONE,
     "training.accumulation": _COUNT,
+    "training.averaging": _DROPPED,
     "training.label_smoothing": _DROPPED,
     "training.top_layer_epochs": _COUNT_OR_NONE,
     "training.patience": _COUNT_OR_NONE,

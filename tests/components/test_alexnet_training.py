@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components import checkpoints, export, patch_pretraining
+from components import backpropagation, checkpoints, export, patch_pretraining
 from components.alexnet_training import build, train
 from components.checkpoints import Checkpoint
 from components.configuration import StationConfig
@@ -119,11 +119,31 @@ def test_resumed_training_ends_where_an_uninterrupted_one_does(trained, tmp_path
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_a_training_goes_on_within_an_epoch(schedule, tmp_path, monkeypatch):
+    monkeypatch.setattr(backpropagation, "_STEPS_PER_EXECUTION", 1)
+    config = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, schedule=schedule))
+    expected = train(config, material(), Tracker())
+    checkpoint = Checkpoint(tmp_path)
+    # Due once only: after the second of the four updates of the second epoch.
+    calls = iter(range(10_000))
+    monkeypatch.setattr(checkpoint, "is_due", lambda: next(calls) == 4 + 1 + 1)
+    train(config, material(checkpoint), Tracker())
+    resumed = Checkpoint(tmp_path)
+    assert (resumed.position, resumed.steps_done("back-propagation")) == (("back-propagation", 1), 2)
+    monkeypatch.setattr(resumed, "is_due", lambda: False)
+    tracker = Tracker()
+    again = train(config, material(resumed), tracker)
+    assert len(tracker.logged) == 2
+    for one, other in zip(expected.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize(
     ("augmentation", "training"),
     [
         ({"resized_crop": True, "color_noise": 0.0, "mirror": False}, {"schedule": "plateau", "accumulation": 2}),
-        ({"mixup": 0.2}, {"label_smoothing": 0.1, "warmup_epochs": 1}),
+        ({"mixup": 0.2}, {"label_smoothing": 0.1, "warmup_epochs": 1, "averaging": 0.9}),
     ],
 )
 def test_options(augmentation, training):
