@@ -3,12 +3,15 @@
 import errno
 import hashlib
 import logging
+import os
 import re
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -149,8 +152,8 @@ def write_shard(
     rows = []
     with _explained(destination):
         with tf.io.TFRecordWriter(str(destination / shard.file_name)) as writer:
-            for item in shard.items:
-                row, example = look_at(item, read, labels, shard.split, stored_size)
+            look = partial(look_at, read=read, labels=labels, split=shard.split, stored_size=stored_size)
+            for item, (row, example) in zip(shard.items, _in_threads(look, shard.items), strict=True):
                 rows.append(row)
                 if example is not None:
                     if kinds:
@@ -159,6 +162,26 @@ def write_shard(
         part = destination / _PARTS / f"{shard.split}-{shard.index:05d}.parquet"
         pq.write_table(pa.Table.from_pylist(rows, _PART_SCHEMA), part)
     logging.info("Wrote %s: %d images", shard.file_name, len(rows))
+
+
+def _in_threads(look: Callable, items: Sequence[Item]) -> Iterator:
+    """What `look` returns for each item, in order; some at a time, on all cores, the first error ending it all.
+
+    Pillow decodes and resizes without Python's lock. Threads of Beam's own runner would do too, but a worker that
+    fails there, on a full disk, leaves the others waiting for ever.
+    """
+    cores = os.cpu_count() or 1
+    pool = ThreadPoolExecutor(cores)
+    waiting: deque[Future] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(look, item))
+            if len(waiting) >= 4 * cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def look_at(

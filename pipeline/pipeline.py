@@ -29,9 +29,6 @@ from pipeline.home import Home
 # in /tmp for good); the workers here are this process.
 _BEAM_ARGUMENTS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 
-# Pillow decodes and resizes without Python's lock, so the images are taken in on all cores.
-_BEAM_THREADS = [*_BEAM_ARGUMENTS, "--direct_running_mode=multi_threading", "--direct_num_workers=0"]
-
 
 def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
     """The pipeline of a run.
@@ -57,7 +54,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         seed=config.seed,
         fingerprint=fingerprint("components.example_gen"),
         cache_dir=str(home.root / "cache"),
-    ).with_beam_pipeline_args(_BEAM_THREADS)
+    )
     examples = example_gen.outputs["examples"]
 
     statistics_gen = tfx.components.StatisticsGen(
