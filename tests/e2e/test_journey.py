@@ -98,11 +98,12 @@ def test_only_what_a_change_concerns_runs_again(pushed):
     assert done.code == 0
 
 
-def test_a_model_that_is_not_a_number_is_refused(pushed):
+def test_a_training_that_diverges_says_where(pushed):
     before = pushed.versions
     done = pushed.run("--training.learning-rate", 1e6, "--training.weight-cost", 0.1, "--gates.max-error-increase", 100)
-    assert done.code == 3
-    assert "gain_over_constant" in done.sentence
+    assert done.code == 1
+    assert "the training diverged: its loss is not a finite number between updates" in done.sentence
+    assert "lower --training.learning-rate" in done.sentence
     assert pushed.versions == before
 
 
