@@ -124,6 +124,7 @@ def test_nothing_is_saved_more_often_than_every_minute(tmp_path, monkeypatch):
 
 
 def test_a_station_finds_its_own_state_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.delenv(checkpoints.DIRECTORY_VARIABLE, raising=False)
     (tmp_path / "manifest.parquet").write_bytes(b"manifest")
     assert not station_checkpoint("Trainer", str(tmp_path), "{}").is_due()  # no folder was exported
     monkeypatch.setenv(checkpoints.DIRECTORY_VARIABLE, str(tmp_path / "checkpoints"))
