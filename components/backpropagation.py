@@ -56,7 +56,7 @@ def fit(
     count = material.training.count
     data = targets(material.training.batches(settings.batch_size, order, crops), order)
     monitor = f"val_{getattr(metrics[0], 'name', None) or metrics[0].__name__}"
-    speed = [FiniteLoss(), Speed(count)]
+    speed = [FiniteLoss(), Speed(settings.batch_size, count)]
     callbacks = [order, *speed, tracking.epoch_callback(tracker), progress.epochs(settings.epochs, monitor)]
     done, steps = checkpoint.epochs_done(_PART), checkpoint.steps_done(_PART)
     if settings.top_layer_epochs and not (done or steps):
@@ -71,7 +71,9 @@ def fit(
             plateau = Plateau(monitor, settings.plateau_epochs, settings.learning_rate)
             callbacks.append(plateau)
     _compile(model, settings, settings.epochs, count, loss, metrics)
-    callbacks.append(Resume(checkpoint, _PART, best=best, plateau=plateau, within_epochs=True))
+    # Keras ends every `fit` with the averages as weights, so that the rest of an epoch cannot have one of its own.
+    within = not settings.averaging
+    callbacks.append(Resume(checkpoint, _PART, best=best, plateau=plateau, within_epochs=within))
 
     def train(batches: tf.data.Dataset, first: int, last: int) -> None:
         model.fit(

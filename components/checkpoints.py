@@ -21,8 +21,9 @@ from components.manifest import MANIFEST_FILE
 from components.plateau import Plateau
 
 DIRECTORY_VARIABLE = "VISION_TFX_CHECKPOINT_DIR"
-# A net of MNIST's size takes 0.05 s to write.
+# A net of MNIST's size takes 0.05 s to write, an AlexNet with its velocity and its best weights, 720 MB, seconds.
 _SECONDS_BETWEEN = 60.0
+_LARGEST_SHARE = 0.02  # of the time that may go into writing
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +36,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._saved_at = time.monotonic()
+        self._saved_at, self._cost = time.monotonic(), 0.0
         saved = self._read()[0] if self._file and self._file.is_file() else None
         self.position = saved and saved[:2]
         self._steps = saved[2] if saved else 0
@@ -53,8 +54,9 @@ class Checkpoint:
         return self._steps if self.position and self.position[0] == part else 0
 
     def is_due(self) -> bool:
-        """Whether a minute has passed since the last time."""
-        return self._folder is not None and time.monotonic() - self._saved_at >= _SECONDS_BETWEEN
+        """Whether a minute has passed since the last time, or longer where writing takes more than a second."""
+        wait = max(_SECONDS_BETWEEN, self._cost / _LARGEST_SHARE)
+        return self._folder is not None and time.monotonic() - self._saved_at >= wait
 
     def save(self, part: str, epoch: int, arrays: Sequence[np.ndarray], facts: dict, steps: int = 0) -> None:
         """Writes the state by one rename, so that a kill leaves the one before.
@@ -69,12 +71,14 @@ class Checkpoint:
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        beside = self._folder / "state.part.npz"
+        beside, began = self._folder / "state.part.npz", time.monotonic()
         state = json.dumps({"part": part, "epoch": epoch, "steps": steps, "facts": facts})
         with held():
             np.savez(beside, state=state, **{str(i): array for i, array in enumerate(arrays)})
             beside.replace(self._file)
-        self._saved_at, self.position, self._steps = time.monotonic(), (part, epoch), steps
+        self.position, self._steps = (part, epoch), steps
+        self._saved_at = time.monotonic()
+        self._cost = self._saved_at - began
 
     def load(self) -> tuple[list[np.ndarray], dict]:
         """The arrays and facts that were saved last; only where there is a `position`."""
@@ -202,8 +206,12 @@ class Resume(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Saves the state when it is time to, if within an epoch."""
-        if self._within_epochs:
+        """Saves the state when it is time to, if within an epoch.
+
+        Not after its last update, which the end of the epoch follows: going on with no batch left would skip that
+        epoch's record, and draw random numbers for an update that never comes.
+        """
+        if self._within_epochs and batch + 1 != self.params.get("steps"):
             self._save_if_due(self._epoch, self._steps_before + batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:

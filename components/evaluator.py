@@ -13,8 +13,6 @@ from components.measures import ALL, MEASURES, Measure, option
 
 # Slices besides the overall one: each class, bands of size and luminance, and what the classes are kinds of.
 _SLICES = (features.LABEL_NAME, features.SIZE_BAND, features.LUMINANCE_BAND, features.WORDNET)
-# Signature of an AlexNet, see `components.served_alexnet`.
-TEN_CROP_EXAMPLES = "ten_crop_examples"
 _ERRORS = "components.error_metrics"
 _COSTS = "components.cost_metrics"
 _TOP = {"top1_error": 1, "top5_error": 5}
@@ -58,7 +56,7 @@ def test_config(objective: str, min_gain: float, bounds: Mapping[str, float]) ->
 
 def ten_crop_config() -> config_pb2.EvalConfig:
     """A second measurement on test, of the signature that averages ten crops; it judges nothing."""
-    config = _config("classification", 0.0, {}, TEN_CROP_EXAMPLES)
+    config = _config("classification", 0.0, {}, features.TEN_CROP_EXAMPLES)
     for metric in config.metrics_specs[0].metrics:
         del metric.per_slice_thresholds[:]
     return config

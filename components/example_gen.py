@@ -112,8 +112,8 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         data_dir: Where TFDS data sets are prepared; none means TFDS' own default, ~/tensorflow_datasets.
         manual_dir: Where the archives are that TFDS does not download by itself; none means TFDS' own default.
         wordnet_dir: Folder of WordNet 3.0, for words and kinds of classes named by synset; none means neither.
-        stored_size: Pixels; an image whose shorter side is larger is stored as its central square of this size, as
-            JPEG. None keeps the files as they are.
+        stored_size: Pixels; every image is stored as its central square, brought to this size, as JPEG. None keeps the
+            files as they are.
         validation_share: Part of the images to be cut that becomes the validation split, 0 to 1.
         test_share: Part of the images to be cut that becomes the test split, 0 to 1.
         seed: Decides splits and order.

@@ -82,7 +82,7 @@ def write_examples(
         test_share: Part of the images to be cut that becomes the test split, 0 to 1.
         seed: Decides splits and order.
         pipeline_factory: Makes the Beam pipeline that does the work.
-        stored_size: Pixels; what is larger is stored as a square JPEG of this size. None keeps the files as they are.
+        stored_size: Pixels; every image is stored as a square JPEG of this size. None keeps the files as they are.
 
     Returns:
         (split, verdict) -> number of files.

@@ -2,8 +2,8 @@
 
 Pillow looks, TensorFlow trains and serves, so what is accepted here must decode there. PNG and JPEG files are kept
 byte for byte, because a client sends the same bytes to the served model; what `tf.io.decode_image` cannot read in grey
-and in colour alike (GIF, BMP, TIFF, WebP, CMYK JPEG) is kept as PNG. Where a stored size is asked for, what is larger
-is brought to it and kept as JPEG instead (`components.stored_image`). Orientation tags (EXIF) are ignored, as
+and in colour alike (GIF, BMP, TIFF, WebP, CMYK JPEG) is kept as PNG. Where a stored size is asked for,
+everything is brought to it and kept as JPEG (`components.stored_image`). Orientation tags (EXIF) are ignored, as
 TensorFlow does: width, height and pixels are those of the file as it is.
 """
 

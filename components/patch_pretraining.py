@@ -11,35 +11,43 @@ from components.alexnet_training import normalization
 from components.configuration import StationConfig
 from components.crops import CropPlan
 from components.epoch_order import EpochOrder
-from components.input_pipeline import ImageData
-from components.transform import ImageStatistics
+from components.input_pipeline import ImageData, load_images
+from components.transform import ImageStatistics, load_statistics
 from models import alexnet_factory
 from models.conv_pretraining import pretrain_convolutions
 
 _BATCH = 64
+_ANY_CLASSES = 2  # the least that a net can have: the layers above the convolutions are not kept
+
+
+def run(config: StationConfig, examples_uri: str, transform_graph_uri: str, destination: Path) -> None:
+    """What the station RBMPretrainer does for an AlexNet: nothing at all where no patches are asked for."""
+    model = config.model
+    if not model.pretraining.patches:
+        return
+    training = load_images(examples_uri, config.splits, model.image_size, model.channels)
+    statistics = load_statistics(transform_graph_uri, model.image_size, model.channels)
+    with tracking.station_run("RBMPretrainer") as tracker:
+        save(pretrain(config, training, statistics, tracker), destination)
 
 
 def pretrain(
     config: StationConfig,
     training: ImageData,
     statistics: ImageStatistics,
-    num_classes: int,
     tracker: tracking.StationTracker,
-) -> keras.Model | None:
-    """An AlexNet whose convolutions are RBMs of the patches that they see; none where no patches are asked for.
+) -> keras.Model:
+    """An AlexNet whose convolutions are RBMs of the patches that they see; what is above them means nothing.
 
     Args:
         config: network, pretraining and seed.
         training: images to sample patches from; their labels are not looked at.
         statistics: of the training images.
-        num_classes: number of classes.
-        tracker: receives the filters of the first layer and every layer's reconstruction error.
+        tracker: receives the filters of the first layer.
     """
     model, settings = config.model, config.model.pretraining
-    if not settings.patches:
-        return None
     keras.utils.set_random_seed(config.seed)
-    network = alexnet_factory.build_alexnet(model, num_classes, config.seed)
+    network = alexnet_factory.build_alexnet(model, _ANY_CLASSES, config.seed)
     scale = normalization(statistics, model)
     crops = CropPlan(model.crop_size, mirror=False, seed=config.seed)
     batches = training.batches(_BATCH, EpochOrder(config.seed), crops)

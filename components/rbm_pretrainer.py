@@ -139,7 +139,10 @@ def RBMPretrainer(  # noqa: N802, D103 - a TFX component; described by the modul
     config: Parameter[str],
     fingerprint: Parameter[str],
 ) -> None:
-    station = StationConfig.from_json(config)
+    station, destination = StationConfig.from_json(config), Path(path_utils.serving_model_dir(model.uri))
+    if station.model.family == "alexnet":
+        importlib.import_module(PATCHES).run(station, examples.uri, transform_graph.uri, destination)
+        return
     size, channels = station.model.image_size, station.model.channels
     training = load_images(examples.uri, station.splits, size, channels)
     held_out = None
@@ -149,12 +152,6 @@ def RBMPretrainer(  # noqa: N802, D103 - a TFX component; described by the modul
     checkpoint = station_checkpoint("RBMPretrainer", examples.uri, config, fingerprint)
     num_classes = len(read_labels(Path(examples.uri)))
     with tracking.station_run("RBMPretrainer") as tracker:
-        if station.model.family == "alexnet":
-            patches = importlib.import_module(PATCHES)
-            network = patches.pretrain(station, training, statistics, num_classes, tracker)
-            if network is not None:
-                patches.save(network, Path(path_utils.serving_model_dir(model.uri)))
-            return
         dbn = pretrain(station, training, held_out, statistics, num_classes, tracker, checkpoint)
-    dbn.save(Path(path_utils.serving_model_dir(model.uri)))
+    dbn.save(destination)
     checkpoint.clear()

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from components import features, preprocessing
 from components.crops import ten_crops
-from components.evaluator import TEN_CROP_EXAMPLES
 from components.served_classifier import ServedClassifier
 from components.served_model import BYTES, EXAMPLES
 
@@ -38,7 +37,7 @@ class ServedAlexNet(ServedClassifier):
         """Those of every model, and `ten_crops` from encoded images, `ten_crop_examples` from tf.Examples."""
         return super().functions() | {
             TEN_CROPS: (BYTES, self.from_bytes_in_ten_crops),
-            TEN_CROP_EXAMPLES: (EXAMPLES, self.from_examples_in_ten_crops),
+            features.TEN_CROP_EXAMPLES: (EXAMPLES, self.from_examples_in_ten_crops),
         }
 
     def from_bytes_in_ten_crops(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -1,11 +1,14 @@
 """From a configuration to an AlexNet. Apart from `models.factory`, so that neither decides the other's cache keys."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from models.alexnet import alexnet
 from models.alexnet_weights import load_weights
+
+_log = logging.getLogger(__name__)
 
 CONVOLUTIONS_FILE = "convolutions.npz"
 TORCHVISION = "torchvision"
@@ -42,7 +45,8 @@ def build_alexnet(config, num_classes, seed=None, pretrained=None):
         **options,
     )
     if config.initial_weights:
-        load_weights(net, config.initial_weights)
+        for layer in load_weights(net, config.initial_weights):
+            _log.warning("%s of %s has other classes: it starts from random weights", layer, config.initial_weights)
     if pretrained is not None:
         with np.load(Path(pretrained, CONVOLUTIONS_FILE)) as stored:
             names = dict.fromkeys(key.partition("/")[0] for key in stored.files)

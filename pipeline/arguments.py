@@ -48,12 +48,12 @@ def parse(arguments: Sequence[str]) -> Request:
     """
     arguments = [_normal(token) for token in arguments]
     options = dict(_options(arguments))
-    tree = _read(options["config"]) if options.get("config") else {}
+    text, tree = _read(options["config"]) if options.get("config") else ("", {})
     family = _family(options, tree)
     _refuse_unknown([key for key in options if key], family, option=True)
     given = _parsed(_command_line(family).parse_args, _quoted_values(arguments), defaults=False).as_dict()
     preset, file, predict = given.pop("preset", None), given.pop("config", None), given.pop("predict", None)
-    overrides = _merged(_checked(tree, file, family) if file else {}, given)
+    overrides = _merged(_checked(text, tree, file, family) if file else {}, given)
     return Request(resolve(preset, overrides, has_file=file is not None), tuple(predict or ()))
 
 
@@ -69,6 +69,8 @@ def resolve(preset: str | None, overrides: Mapping[str, Any], *, has_file: bool 
         base = dataclasses.replace(base, model=RUN_TYPES[family](name="").model)
     merged = _merged(dataclasses.asdict(base), {"home": home}, overrides)
     merged["data"] = _absolute(merged["data"])
+    if merged["model"].get("initial_weights"):
+        merged["model"]["initial_weights"] = str(Path(merged["model"]["initial_weights"]).expanduser().resolve())
     merged |= {key: _expanded(merged[key]) for key in ("home", "data_dir", "manual_dir", "wordnet_dir")}
     if "name" not in overrides and base.data == FOLDER_PLACEHOLDER:
         merged["name"] = _default_name(merged["data"], base.name)
@@ -184,7 +186,8 @@ def _nested(tree: Mapping[str, Any], *keys: str) -> Any:
     return value
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(path: str) -> tuple[str, dict[str, Any]]:
+    """A configuration file's text, and what it says."""
     try:
         text = Path(path).read_text(encoding="utf-8")
         tree = yaml.safe_load(text) or {}
@@ -196,15 +199,14 @@ def _read(path: str) -> dict[str, Any]:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise UsageError(f"{path} must hold `key: value` lines as `vision-tfx show PRESET` prints them")
-    return tree
+    return text, tree
 
 
-def _checked(tree: dict[str, Any], path: str, family: str) -> dict[str, Any]:
+def _checked(text: str, tree: dict[str, Any], path: str, family: str) -> dict[str, Any]:
     """A file's values, of the right types."""
     if not tree:
         return {}
     _refuse_unknown(flatten(tree), family, where=f" in {path}")
-    text = Path(path).read_text(encoding="utf-8")
     return dict(_parsed(_fields(family).parse_string, text, defaults=False).as_dict())
 
 

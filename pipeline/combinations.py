@@ -124,6 +124,16 @@ def _of_dbn(config: RunConfig, model: DBNConfig) -> Iterator[tuple[bool, str]]:
         cd.learn_variance and not gaussian,
         ("model.pretraining.learn_variance needs Gaussian visible units; add --model.visible-type gaussian"),
     )
+    yield (
+        config.training.label_smoothing > 0,
+        ("training.label_smoothing is of AlexNet, but model.family is dbn; leave it out"),
+    )
+    propagated = objective in ("classification", "reconstruction")
+    for name, off in (("averaging", 0), ("accumulation", 1), ("warmup_epochs", 0)):
+        yield (
+            not propagated and getattr(config.training, name) != off,
+            (f"training.{name} is of back-propagation, but {kind}; leave it out"),
+        )
     for name in ("input_dropout", "hidden_dropout", "max_norm", "top_layer_epochs"):
         yield (
             objective != "classification" and bool(getattr(config.training, name)),

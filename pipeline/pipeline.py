@@ -1,5 +1,6 @@
 """The DAG: one block per station, in the order in which they run."""
 
+import hashlib
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -108,6 +109,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         custom_config={
             "config": station.to_json(),
             "fingerprint": fingerprint("components.trainer", room(config.model)),
+            **_initial_weights(config),
         },
     )
     model = trainer.outputs["model"]
@@ -177,6 +179,15 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(home.metadata)),
         beam_pipeline_args=_BEAM_ARGUMENTS,
     )  # fmt: skip
+
+
+def _initial_weights(config: RunConfig) -> dict[str, str]:
+    """The content of the weights to start from, for the cache key: another file may lie under the same name."""
+    path = getattr(config.model, "initial_weights", None)
+    if path is None:
+        return {}
+    with Path(path).open("rb") as file:
+        return {"initial_weights": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def _all_of(producer: str, artifact_type: type) -> tfx.dsl.Channel:

@@ -9,6 +9,7 @@ from pathlib import Path
 from components import imagenet
 from components.errors import UsageError
 from components.wordnet import WordNet
+from models.config import AlexNetConfig
 from pipeline.combinations import check_combinations
 from pipeline.config import RunConfig
 from pipeline.fields import did_you_mean, flatten
@@ -138,10 +139,22 @@ def check(config: RunConfig) -> None:
     check_name(config.name)
     check_data(config.data)
     check_folders(config)
+    check_initial_weights(config)
     home = Home(Path(config.home))
     check_writable(home.root)
     # An earlier run has its copy of the images already.
     check_space(home.root, 0 if home.artifacts(config.name).is_dir() else _data_bytes(config))
+
+
+def check_initial_weights(config: RunConfig) -> None:
+    """A file of weights that is there, of a kind that can be read."""
+    path = config.model.initial_weights if isinstance(config.model, AlexNetConfig) else None
+    if path is None:
+        return
+    if not path.endswith((".weights.h5", ".keras", ".npz")):
+        raise UsageError(f"model.initial_weights is {path}, but must end in .weights.h5, .keras or .npz; convert it")
+    if not Path(path).is_file():
+        raise UsageError(f"there is no file of weights {path}; correct --model.initial-weights")
 
 
 def check_ranges(config: RunConfig) -> None:

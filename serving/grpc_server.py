@@ -28,6 +28,8 @@ _OTHER_CALLS = 100
 _TOO_LATE = "the request's deadline has passed"
 _LOG = logging.getLogger(__name__)
 
+_LAST_CALLS = 0.5  # seconds in which calls that were made before their client heard of the end still arrive
+
 
 class GrpcServer:
     """A gRPC server, started.
@@ -54,6 +56,9 @@ class GrpcServer:
         self._health.drain()
         while self._gate.in_progress and time.monotonic() < end:
             await asyncio.sleep(0.02)
+        # Calls on their way are still refused by name: once gRPC stops, it breaks them off as CANCELLED, which tells no
+        # client to ask elsewhere.
+        await asyncio.sleep(min(max(end - time.monotonic(), 0), _LAST_CALLS))
         # Answers are on their way; what else is open are clients that look at the health or the reflection.
         await self._server.stop(min(max(end - time.monotonic(), 0), 1))
 

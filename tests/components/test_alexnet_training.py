@@ -9,17 +9,20 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components import backpropagation, checkpoints, export, patch_pretraining
+from components import backpropagation, checkpoints, export, patch_pretraining, progress, speed
 from components.alexnet_training import build, train
 from components.checkpoints import Checkpoint
 from components.configuration import StationConfig
+from components.epoch_order import EpochOrder
 from components.errors import VisionTfxError
 from components.finite_loss import FiniteLoss
 from components.input_pipeline import ImageData
+from components.mixup import mix
 from components.plateau import Plateau
 from components.tracking import StationTracker
 from components.training_material import TrainingMaterial
 from components.transform import ImageStatistics
+from models.alexnet import alexnet
 from models.config import AlexNetConfig, AugmentationConfig, PatchConfig, RBMConfig, TrainingConfig
 from serving.replay import replay
 
@@ -108,14 +111,23 @@ def test_every_signature_answers_alike_in_another_graph(trained, tmp_path):
     }  # fmt: skip
 
 
-def test_resumed_training_ends_where_an_uninterrupted_one_does(trained, tmp_path, monkeypatch):
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_resumed_training_ends_where_an_uninterrupted_one_does(averaging, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoints, "_LARGEST_SHARE", math.inf)
+    monkeypatch.setattr(backpropagation, "_STEPS_PER_EXECUTION", 1)
+    config = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, averaging=averaging))
+    expected = train(config, material(), Tracker())
     with pytest.raises(KeyboardInterrupt):
-        train(CONFIG, material(Checkpoint(tmp_path)), Tracker(stop_after=3))
+        train(config, material(Checkpoint(tmp_path)), Tracker(stop_after=3))
     resumed = Checkpoint(tmp_path)
-    assert resumed.position == ("back-propagation", 2)
-    again = train(CONFIG, material(resumed), Tracker())
-    for one, other in zip(trained[0].weights, again.weights, strict=True):
+    # Where averages are kept, nothing is saved within an epoch; the third one was not recorded any more.
+    assert (resumed.position, resumed.steps_done("back-propagation")) == (
+        ("back-propagation", 2),
+        0 if averaging else 3,
+    )
+    again = train(config, material(resumed), Tracker())
+    for one, other in zip(expected.weights, again.weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -127,7 +139,7 @@ def test_a_training_goes_on_within_an_epoch(schedule, tmp_path, monkeypatch):
     checkpoint = Checkpoint(tmp_path)
     # Due once only: after the second of the four updates of the second epoch.
     calls = iter(range(10_000))
-    monkeypatch.setattr(checkpoint, "is_due", lambda: next(calls) == 4 + 1 + 1)
+    monkeypatch.setattr(checkpoint, "is_due", lambda: next(calls) == 3 + 1 + 1)
     train(config, material(checkpoint), Tracker())
     resumed = Checkpoint(tmp_path)
     assert (resumed.position, resumed.steps_done("back-propagation")) == (("back-propagation", 1), 2)
@@ -169,7 +181,7 @@ def test_kernels_are_those_of_patches(tmp_path, monkeypatch):
     monkeypatch.setattr(patch_pretraining, "pretrain_convolutions", short)
     model = dataclasses.replace(MODEL, pretraining=PatchConfig(patches=200))
     config = dataclasses.replace(CONFIG, model=model, training=None)
-    network = patch_pretraining.pretrain(config, data(64, 0), material().statistics, 2, StationTracker())
+    network = patch_pretraining.pretrain(config, data(64, 0), material().statistics, StationTracker())
     patch_pretraining.save(network, tmp_path)
     [*_, built] = build(model, material(pretrained=tmp_path), seed=2).layers
     for name in ("conv1", "conv5"):
@@ -178,8 +190,55 @@ def test_kernels_are_those_of_patches(tmp_path, monkeypatch):
     assert not np.array_equal(built.get_layer("fc6").get_weights()[0], network.get_layer("fc6").get_weights()[0])
 
 
-def test_without_patches_nothing_is_pretrained():
-    assert patch_pretraining.pretrain(CONFIG, data(4, 0), material().statistics, 2, StationTracker()) is None
+def test_a_training_starts_from_the_weights_of_a_file(tmp_path, caplog):
+    weights = tmp_path / "net.weights.h5"
+    alexnet("small", 3, input_shape=(32, 32, 3), seed=7).save_weights(weights)
+    model = dataclasses.replace(MODEL, initial_weights=str(weights))
+    [*_, built] = build(model, material(), seed=1).layers
+    expected = alexnet("small", 3, input_shape=(32, 32, 3), seed=7)
+    for name in ("conv1", "fc7"):
+        np.testing.assert_array_equal(built.get_layer(name).get_weights()[0], expected.get_layer(name).get_weights()[0])
+    assert "fc8" in caplog.text  # two classes here, three there
+
+
+def test_mixing_blends_images_and_labels_by_one_share_a_batch():
+    order = EpochOrder(1)
+    pixels, labels = images(10, 0)[0], np.arange(10) % 2  # so that every batch has pairs of two classes
+    batches = tf.data.Dataset.from_tensor_slices((pixels, np.eye(2, dtype=np.float32)[labels])).batch(4)
+    mixed = mix(batches, order, 0.4, seed=3)
+    order.on_epoch_begin(2)
+    found, again = list(mixed), list(mixed)
+    assert [len(blended) for blended, _ in found] == [4, 4, 2]
+    shares = []
+    for (plain, one_hot), (blended, soft), (same, _) in zip(batches, found, again, strict=True):
+        differing = int(np.flatnonzero(one_hot.numpy()[:, 0] != one_hot.numpy()[::-1, 0])[0])
+        shares.append(float(np.dot(soft[differing], one_hot[differing])))
+        plain = plain.numpy().astype(np.float32)
+        np.testing.assert_allclose(blended, shares[-1] * plain + (1 - shares[-1]) * plain[::-1], rtol=1e-4, atol=1e-3)
+        np.testing.assert_array_equal(same, blended)
+    assert len(set(np.round(shares, 4))) == len(shares)
+    order.on_epoch_begin(3)
+    assert not np.array_equal(next(iter(mixed))[0], found[0][0])
+
+
+def test_the_speed_is_that_of_the_images_seen(monkeypatch):
+    clock = iter([0.0, 1.0, 2.0])
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
+    heard, logs = [], {"val_top1_error": 12.5}
+    monkeypatch.setattr(progress, "say", heard.append)
+    callback = speed.Speed(batch_size=64, count=1000)
+    callback.on_epoch_begin(4)
+    callback.on_train_batch_end(1)
+    callback.on_train_batch_end(2)
+    callback.on_epoch_end(4, logs)
+    assert logs["images_per_second"] == 3 * 64 / 2
+    progress.epochs(9, "val_top1_error").on_epoch_end(4, logs)
+    assert heard == ["epoch 5 of 9, val top1 error 12.5, 96 images/s"]
+
+
+def test_without_patches_nothing_is_read_or_written(tmp_path):
+    patch_pretraining.run(CONFIG, "no examples", "no transform graph", tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
 
 
 def test_the_rate_falls_three_times_at_most():

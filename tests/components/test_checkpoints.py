@@ -1,5 +1,7 @@
 """A training that was killed and resumed ends with the weights of one that was not, bit for bit."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ EPOCHS = 6
 @pytest.fixture(autouse=True)
 def always_due(monkeypatch):
     monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoints, "_LARGEST_SHARE", math.inf)
 
 
 def images():
@@ -120,6 +123,24 @@ def test_nothing_is_saved_more_often_than_every_minute(tmp_path, monkeypatch):
     checkpoint = Checkpoint(tmp_path)
     assert not checkpoint.is_due()
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: checkpoint._saved_at + 61)
+    assert checkpoint.is_due()
+
+
+def test_writing_takes_a_fiftieth_of_the_time_at_most(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    now, write = [0.0], np.savez
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+
+    def slow(*arguments, **arrays):
+        now[0] += 3
+        write(*arguments, **arrays)
+
+    monkeypatch.setattr(np, "savez", slow)
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.save("a", 1, [np.ones(2)], {})
+    now[0] += 149
+    assert not checkpoint.is_due()
+    now[0] += 2
     assert checkpoint.is_due()
 
 

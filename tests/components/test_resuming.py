@@ -1,6 +1,7 @@
 """Stations that were killed and started again end where uninterrupted ones end, bit for bit, whatever the objective."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -47,6 +48,7 @@ class Killer(StationTracker):
 @pytest.fixture(autouse=True)
 def always_due(monkeypatch):
     monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoints, "_LARGEST_SHARE", math.inf)
 
 
 def data(count, seed):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from models.config import TrainingConfig
+from models.config import AlexNetConfig, TrainingConfig
 from pipeline.presets import PRESETS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -55,6 +55,17 @@ def changed(config):
 
 def test_training_does_not_enter_the_cache_key_of_pretraining():
     assert changed(dataclasses.replace(CONFIG, training=TrainingConfig(epochs=7))) == ["Trainer"]
+
+
+def test_an_alexnet_is_measured_in_ten_crops_too_and_its_first_weights_enter_the_cache_key(tmp_path):
+    weights = tmp_path / "w.npz"
+    weights.write_bytes(b"one")
+    config = dataclasses.replace(CONFIG, model=AlexNetConfig(initial_weights=str(weights)))
+    before = compiled(config)
+    assert list(before)[-4:] == ["TestEvaluator", "InfraValidator", "TenCropEvaluator", "Pusher"]
+    weights.write_bytes(b"another")
+    after = compiled(config)
+    assert [name for name in before if before[name][1] != after[name][1]] == ["Trainer"]
 
 
 def test_bounds_enter_the_cache_keys_of_their_judges_only():

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from components.errors import UsageError
+from models.config import AlexNetConfig
 from pipeline import preflight
 from pipeline.fields import field_types
-from pipeline.preflight import RANGES, Range
+from pipeline.preflight import RANGES, Range, check_initial_weights
 from pipeline.presets import PRESETS
 
 DIGITS = PRESETS["digits-dbn"].config
@@ -91,6 +92,18 @@ def test_folder_is_checked_by_the_station_that_reads_it(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "components.datasets", datasets)
     preflight.check_data(f"folder:{tmp_path}")
     assert seen == [tmp_path]
+
+
+def test_initial_weights(tmp_path: Path):
+    config = dataclasses.replace(PRESETS["folder-alexnet"].config, model=AlexNetConfig(initial_weights="w.pth"))
+    with pytest.raises(UsageError, match=r"must end in .weights.h5, .keras or .npz"):
+        check_initial_weights(config)
+    file = tmp_path / "w.npz"
+    config = dataclasses.replace(config, model=AlexNetConfig(initial_weights=str(file)))
+    with pytest.raises(UsageError, match="there is no file of weights"):
+        check_initial_weights(config)
+    file.touch()
+    check_initial_weights(config)
 
 
 def test_home_is_made(tmp_path: Path):
