@@ -10,6 +10,9 @@ else the machine does hits all of them; what is compared is the median of the ro
 * decode: `tf.io.decode_jpeg` of the same whole files, already in memory, in a tf.data map, and nothing else;
 * pillow: as many processes as cores, the files in memory; batches go through shared memory.
 
+An epoch of 20,000 images takes 5 s. In one of 4,000, filling the buffer in which half of them are shuffled and finding
+the parallelism, once an epoch, take a fifth of the time; in ImageNet's 1.28 million they take nothing.
+
 Images are noise with the spectrum of photographs, of 20 kB; `--images` names a folder of JPEGs to be brought to size
 instead. `--memory` shows what our process takes for the images and for four times as many.
 """
@@ -229,7 +232,7 @@ def compare_memory(roots: dict[int, Path], epochs: int = 2) -> None:
 def main() -> None:
     """Makes the files and compares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=4000, help="images")
+    parser.add_argument("--count", type=int, default=20000, help="images")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--images", type=Path, help="folder of JPEGs to take instead of made ones")
     parser.add_argument("--memory", action="store_true", help="also: memory for the images and for 4 times as many")

@@ -76,15 +76,19 @@ class ImageData:
             return self._cut_in_memory(batch_size, order, crops, windows)
         records = tf.data.TFRecordDataset(self.files) if order is None else order.records(self.files)
 
-        def decoded(record: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def cut_stored(record: tf.Tensor, cut: cropping.JpegCut) -> tuple[tf.Tensor, tf.Tensor]:
             image_bytes, label = _fields(record)
-            if self.stored:
-                cut = cropping.decode_window(image_bytes, window, size[1])
-            else:
-                cut = cropping.prepare_window(image_bytes, window, size, channels)
-            return crops.finish(cut, window), label
+            return crops.finish(cropping.decode_cut(image_bytes, cut), cut.mirrored), label
 
-        return _in_parallel(tf.data.Dataset.zip(records, windows.unbatch()), decoded).batch(batch_size)
+        def cut_any(record: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            image_bytes, label = _fields(record)
+            image = cropping.prepare_window(image_bytes, window, size, channels)
+            return crops.finish(image, window[4] > 0), label
+
+        if self.stored:
+            windows = windows.map(lambda block: cropping.jpeg_cuts(block, size[1]))
+        cut = cut_stored if self.stored else cut_any
+        return _in_parallel(tf.data.Dataset.zip(records, windows.unbatch()), cut).batch(batch_size)
 
     def _cut_in_memory(
         self, batch_size: int, order: EpochOrder | None, crops: CropPlan, windows: tf.data.Dataset
@@ -98,7 +102,8 @@ class ImageData:
         def cut(index: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             begin = tf.stack([tf.cast(index, tf.int32), window[0], window[1], 0])
             image = tf.slice(images, begin, tf.stack([1, window[2], window[3], images.shape[-1]]))[0]
-            return crops.finish(tf.ensure_shape(image, (None, None, images.shape[-1])), window), labels[index]
+            image = tf.ensure_shape(image, (None, None, images.shape[-1]))
+            return crops.finish(image, window[4] > 0), labels[index]
 
         indices = self._indices(batch_size, order)
         if not crops.resized and crops.size[0] * crops.size[1] <= _GATHERED_PIXELS:

@@ -77,7 +77,7 @@ def test_random_resized_windows_cover_the_areas_and_ratios():
 def test_finishing_mirrors_and_resizes(resized):
     plan = CropPlan((6, 8), resized=resized)
     image = tf.constant(SMOOTH[:12, :16] if resized else SMOOTH[:6, :8])
-    plain, mirrored = (plan.finish(image, tf.constant([0, 0, *image.shape[:2], flip])) for flip in (0, 1))
+    plain, mirrored = (plan.finish(image, tf.constant(flip)) for flip in (False, True))
     assert plain.shape == (6, 8, 3)
     np.testing.assert_array_equal(mirrored, plain[:, ::-1])
     expected = image
@@ -97,7 +97,11 @@ def test_finishing_mirrors_and_resizes(resized):
 def test_a_window_of_a_stored_jpeg_is_that_of_the_whole_image(data):
     data = tf.constant(data)
     whole = preprocessing.prepare(data, (48, 48), 3).numpy()
-    cut = tf.function(lambda window: crops.decode_window(data, window, 48))
+
+    @tf.function
+    def cut(window):
+        return crops.decode_cut(data, tf.nest.map_structure(lambda field: field[0], crops.jpeg_cuts(window[None], 48)))
+
     # Every place across: whether a window begins or ends between two blocks of 8 or 16 pixels matters.
     for left in range(18):
         for top in (0, 7, left):
