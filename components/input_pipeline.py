@@ -29,6 +29,7 @@ class ImageData:
         in_memory: (images, labels) tensors when they fit in memory, else none.
         files: the TFRecord files, which are read anew in every epoch when the images do not fit.
         stored: whether every file is a JPEG of just the wanted size, of which a window can be decoded.
+        chosen: tells whether a serialized record is one of these images; none where all records of the files are.
     """
 
     dataset: tf.data.Dataset
@@ -36,6 +37,7 @@ class ImageData:
     in_memory: tuple[tf.Tensor, tf.Tensor] | None
     files: Sequence[str] = ()
     stored: bool = False
+    chosen: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     def batches(
         self, batch_size: int, order: EpochOrder | None = None, crops: CropPlan | None = None
@@ -75,6 +77,8 @@ class ImageData:
         if self.in_memory is not None:
             return self._cut_in_memory(batch_size, order, crops, windows)
         records = tf.data.TFRecordDataset(self.files) if order is None else order.records(self.files)
+        if self.chosen is not None:
+            records = records.filter(self.chosen)
 
         def cut_stored(record: tf.Tensor, cut: cropping.JpegCut) -> tuple[tf.Tensor, tf.Tensor]:
             image_bytes, label = _fields(record)
@@ -127,7 +131,13 @@ def split_files(examples_uri: str, split: str) -> list[str]:
     return sorted(str(path) for path in Path(examples_uri, f"Split-{split}").iterdir())
 
 
-def load_images(examples_uri: str, splits: Sequence[str], image_size: tuple[int, int], channels: int) -> ImageData:
+def load_images(
+    examples_uri: str,
+    splits: Sequence[str],
+    image_size: tuple[int, int],
+    channels: int,
+    names: Sequence[str] | None = None,
+) -> ImageData:
     """Reads, decodes and resizes the images of some splits.
 
     Args:
@@ -135,17 +145,28 @@ def load_images(examples_uri: str, splits: Sequence[str], image_size: tuple[int,
         splits: whose images, in this order.
         image_size: height and width in pixels.
         channels: 1 or 3.
+        names: file names of the images that are wanted of them; none means all.
     """
     files = [file for split in splits for file in split_files(examples_uri, split)]
     # The manifest knows the number; counting records would read ImageNet's 150 GB.
     counts = count_images(Path(examples_uri))
-    count = sum(counts[split] for split in splits)
-    dataset = _in_parallel(tf.data.TFRecordDataset(files), lambda record: _parse(record, image_size, channels))
+    count = sum(counts[split] for split in splits) if names is None else len(names)
+    chosen = None if names is None else _named(names)
+    records = tf.data.TFRecordDataset(files)
+    records = records if chosen is None else records.filter(chosen)
+    dataset = _in_parallel(records, lambda record: _parse(record, image_size, channels))
     size = count * image_size[0] * image_size[1] * channels
     in_memory = dataset.batch(count).get_single_element() if 0 < size <= MEMORY_LIMIT else None
     stored_size = read_stored_size(Path(examples_uri))
     stored = channels == 3 and tuple(image_size) == (stored_size, stored_size)
-    return ImageData(dataset, count, in_memory, files, stored)
+    return ImageData(dataset, count, in_memory, files, stored, chosen)
+
+
+def _named(names: Sequence[str]) -> Callable[[tf.Tensor], tf.Tensor]:
+    keys = tf.constant([name.encode() for name in names])
+    table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, tf.ones_like(keys, tf.int64)), 0)
+    specification = {features.FILE_NAME: tf.io.FixedLenFeature((), tf.string)}
+    return lambda record: table.lookup(tf.io.parse_single_example(record, specification)[features.FILE_NAME]) > 0
 
 
 def _in_parallel(dataset: tf.data.Dataset, function: Callable) -> tf.data.Dataset:

@@ -12,16 +12,21 @@ from models.rbm import RBM
 
 LOG_PROBABILITY = "log_probability"
 BASE_RATE = "base_rate_log_probability"
+_DRAWS = 10
 
 
 class ServedDensity(ServedModel):
-    """Log-probabilities of images scaled to [0, 1], whose grey levels enter as they are (see `models.partition`).
+    """Log-probabilities of binary images, drawn from grey ones: a grey level is the probability that its pixel is on.
+
+    A density of binary images has no probability for a grey one. What is answered is the mean over ten binary images,
+    whose draw is decided by the grey image alone, so that an image gets the same answer every time; an image of black
+    and white pixels is its own draw.
 
     | output | shape | what |
     |---|---|---|
     | `log_probability` | (N,) | nats, with the forward estimate of log Z |
     | `base_rate_log_probability` | (N,) | nats, of the best constant answer: independent pixels with the data's means |
-    | `hidden` | (N, hidden units) | probabilities of the hidden units |
+    | `hidden` | (N, hidden units) | probabilities of the hidden units, from the grey levels |
     | `reconstruction` | (N, height, width, channels) | in [0, 1], mean-field, by one step down from there |
 
     `assets/log_partition.json` holds log Z, its bracket and standard error in nats, and the reasons not to trust it.
@@ -31,6 +36,8 @@ class ServedDensity(ServedModel):
         image_shape: (height, width, channels), whose product is the number of visible units.
         estimate: of its partition function.
         pixel_means: of the training images, in (0, 1), (height * width * channels,).
+
+    Source: Salakhutdinov & Murray, ICML 2008, whose images are binary draws too.
     """
 
     def __init__(
@@ -47,10 +54,11 @@ class ServedDensity(ServedModel):
     def from_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         """Images in grey levels, float (N, height, width, channels)."""
         visible = tf.reshape(pixels / 255, (-1, self.rbm.kernel.shape[0]))
-        hidden = self.rbm.hidden_probabilities(visible)
+        hidden, binary = self.rbm.hidden_probabilities(visible), _draws(pixels)
+        free_energy = tf.reshape(self.rbm.free_energy(tf.reshape(binary, (-1, visible.shape[1]))), (-1, _DRAWS))
         return {
-            LOG_PROBABILITY: -self.rbm.free_energy(visible) - self.log_z,
-            BASE_RATE: tf.linalg.matvec(visible, self.log_odds) + self.log_all_off,
+            LOG_PROBABILITY: -tf.reduce_mean(free_energy, axis=1) - self.log_z,
+            BASE_RATE: tf.linalg.matvec(visible, self.log_odds) + self.log_all_off,  # of any draw, on average
             "hidden": hidden,
             "reconstruction": tf.reshape(self.rbm.visible_probabilities(hidden), (-1, *self.image_shape)),
         }
@@ -59,3 +67,14 @@ class ServedDensity(ServedModel):
         """The estimate of log Z."""
         said = {key: getattr(self.estimate, key) for key in ("log_z", "lower", "upper", "standard_error", "warnings")}
         return {PARTITION_FILE: json.dumps(said, indent=2) + "\n"}
+
+
+def _draws(pixels: tf.Tensor) -> tf.Tensor:
+    """Grey levels, float (N, height, width, channels), to binary images, float (N, 10, height * width * channels)."""
+    flat = tf.reshape(pixels, (-1, np.prod(pixels.shape[1:])))
+    levels = tf.cast(tf.round(flat), tf.int64)
+    places = tf.range(1, flat.shape[1] + 1, dtype=tf.int64)
+    seeds = tf.stack([tf.reduce_sum(levels, axis=1), tf.reduce_sum(levels * places, axis=1)], axis=1)
+    shape = (_DRAWS, flat.shape[1])
+    noise = tf.map_fn(lambda seed: tf.random.stateless_uniform(shape, seed), seeds, fn_output_signature=tf.float32)
+    return tf.cast(noise < flat[:, None] / 255, tf.float32)

@@ -9,7 +9,8 @@ from components import export, features, tracking
 from components.checkpoints import station_checkpoint
 from components.configuration import StationConfig
 from components.input_pipeline import load_images, read_records
-from components.manifest import read_labels
+from components.label_share import labelled
+from components.manifest import read_labels, read_manifest
 from components.served_model import ServedModel
 from components.training_material import TrainingMaterial
 from components.transform import load_statistics
@@ -55,7 +56,7 @@ def run_fn(fn_args: FnArgs) -> None:
     if features.VALIDATION not in config.splits:
         validation = load_images(examples_uri, [features.VALIDATION], size, channels)
     material = TrainingMaterial(
-        training=load_images(examples_uri, config.splits, size, channels),
+        training=load_images(examples_uri, config.splits, size, channels, _labelled(config, examples_uri)),
         validation=validation,
         statistics=load_statistics(fn_args.transform_output, size, channels),
         labels=read_labels(Path(examples_uri)),
@@ -71,6 +72,12 @@ def run_fn(fn_args: FnArgs) -> None:
     records = read_records(examples_uri, features.VALIDATION, _STORED_EXAMPLES)
     export.export(served, records, fn_args.serving_model_dir)
     material.checkpoint.clear()
+
+
+def _labelled(config: StationConfig, examples_uri: str) -> list[str] | None:
+    if config.training.label_share == 1:
+        return None
+    return labelled(read_manifest(Path(examples_uri)), config.splits, config.training.label_share, config.seed)
 
 
 def _pretrained(fn_args: FnArgs) -> Path | None:

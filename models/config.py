@@ -28,6 +28,8 @@ class RBMConfig:
         persistent: Whether the chains live on between updates (PCD).
         temperatures: Temperatures of persistent chains that exchange their states (parallel tempering); 1 for none.
         sample_reconstruction: Whether the last states of CD are sampled; as probabilities they have less noise.
+        sample_data: Whether pixels are probabilities from which binary ones are drawn anew in every update, which a
+            density of binary images needs.
         centering: None, or statistics about the means of the "data" or, "enhanced", of data and model.
         sparsity_target: Mean activity that hidden units are drawn to; none for no such pull.
         sparsity_cost: Strength of that pull.
@@ -49,6 +51,7 @@ class RBMConfig:
     persistent: bool = False
     temperatures: int = 1
     sample_reconstruction: bool = False
+    sample_data: bool = False
     centering: Literal["data", "enhanced"] | None = None
     sparsity_target: float | None = None
     sparsity_cost: float = 0.0
@@ -215,6 +218,8 @@ class TrainingConfig:
         averaging: Share of the old mean in the moving average of the weights, after every update, that becomes the
             model at the end, such as 0.999; 0 for the weights of the best epoch themselves.
         label_smoothing: Share of a label that is spread over all classes.
+        label_share: Share of every class's training images whose labels are used, at least one image each; pretraining
+            sees all images. The images of a smaller share are among those of a larger one.
         top_layer_epochs: Epochs at the start that update the output layer only.
         patience: Stop after this many epochs without a better validation error; 0 trains all epochs. The weights
             kept are those of the best epoch on validation, unless validation images are trained on.
@@ -235,6 +240,7 @@ class TrainingConfig:
     accumulation: int = 1
     averaging: float = 0.0
     label_smoothing: float = 0.0
+    label_share: float = 1.0
     top_layer_epochs: int = 0
     patience: int = 0
     use_validation: bool = False

@@ -225,6 +225,7 @@ class DBN:
             visible_type=self.visible_type if layer == 0 else "bernoulli",
             hidden_type="gaussian" if top and self.code_type == "gaussian" else config.hidden_type,
             learn_variance=config.learn_variance and layer == 0 and self.visible_type == "gaussian",
+            sample_data=config.sample_data and (layer > 0 or self.visible_type == "bernoulli"),
             num_chains=config.batch_size,
             minibatch_size=config.batch_size,
             seed=self._seed(f"rbm {layer}"),

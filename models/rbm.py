@@ -29,7 +29,7 @@ class RBM(ClosedFormModel):
 
     | statistic | taken as |
     |---|---|
-    | v0 | the data; values between 0 and 1 stand for probabilities |
+    | v0 | the data; values between 0 and 1 stand for probabilities; drawn anew each time with `sample_data` |
     | h0 in the positive statistics v0 h0 | probabilities (means) |
     | h0 that drives the reconstruction | sampled |
     | v1, h1, ... between (k > 1) | sampled |
@@ -57,6 +57,8 @@ class RBM(ClosedFormModel):
         temperatures: Number of temperatures of persistent chains, beta from 0 to 1; 1 for plain PCD.
         sample_reconstruction: Whether vk is sampled in the negative statistics of CD. With probabilities there is
             less noise; with samples the gradient becomes exact as k grows.
+        sample_data: Whether binary visible units are drawn from the data, as probabilities, anew in every update: then
+            what is learnt is a distribution of binary images, as a density should be. Otherwise they enter as they are.
         centering: None; "data": statistics are taken about the data's means; "enhanced": about the average of the
             data's and the model's means. The model stays the same, but its updates no longer depend on whether a unit
             or its complement is called 1 (without weight cost: see `models.statistics`). Binary units only.
@@ -90,6 +92,7 @@ class RBM(ClosedFormModel):
         num_chains=100,
         temperatures=1,
         sample_reconstruction=False,
+        sample_data=False,
         centering=None,
         sparsity_target=None,
         sparsity_cost=0.0,
@@ -110,6 +113,7 @@ class RBM(ClosedFormModel):
         self.num_chains = num_chains
         self.temperatures = temperatures
         self.sample_reconstruction = sample_reconstruction
+        self.sample_data = sample_data
         self.centering = centering
         self.sparsity_target = sparsity_target
         self.sparsity_cost = sparsity_cost
@@ -136,6 +140,7 @@ class RBM(ClosedFormModel):
             (self.centering and not binary, "`centering` is defined here for binary units on both sides"),
             (self.temperatures > 1 and not binary, "`temperatures` above 1 need binary units on both sides"),
             (self.temperatures > 1 and not self.persistent, "`temperatures` above 1 need persistent=True"),
+            (self.sample_data and gaussian, "`sample_data` needs binary visible units"),
             (self.learn_variance and not gaussian, "`learn_variance` needs Gaussian visible units"),
             (self.label_units and gaussian, "`label_units` need binary visible units beside them"),
             (self.label_units == 1, "`label_units` must be at least 2, or 0 for none"),
@@ -338,6 +343,8 @@ class RBM(ClosedFormModel):
 
     def gradients(self, visible, training=True):
         """The CD or PCD gradients of one minibatch (batch, num_visible), and its squared reconstruction errors."""
+        if self.sample_data:
+            visible = self.draw_visible(visible)
         hidden = self.hidden_probabilities(visible)
         reconstruction, negative = self.negative_phase(visible, hidden, training)
         negative_hidden = self.hidden_probabilities(negative)
@@ -386,8 +393,8 @@ class RBM(ClosedFormModel):
         """Returns the arguments of the constructor."""
         keys = (
             "hidden_units visible_type hidden_type label_units gibbs_steps persistent num_chains temperatures "
-            "sample_reconstruction centering sparsity_target sparsity_cost coupling learn_variance weight_stddev "
-            "minibatch_size seed"
+            "sample_reconstruction sample_data centering sparsity_target sparsity_cost coupling learn_variance "
+            "weight_stddev minibatch_size seed"
         )
         return super().get_config() | {key: getattr(self, key) for key in keys.split()}
 

@@ -296,8 +296,8 @@ class LabelDBN:
     def _make_top(self):
         config = self.pretraining
         same = (
-            "gibbs_steps persistent temperatures sample_reconstruction centering sparsity_target sparsity_cost "
-            "weight_stddev"
+            "gibbs_steps persistent temperatures sample_reconstruction sample_data centering sparsity_target "
+            "sparsity_cost weight_stddev"
         )
         top = RBM(
             self.hidden_units[-1],

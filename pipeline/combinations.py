@@ -125,8 +125,16 @@ def _of_dbn(config: RunConfig, model: DBNConfig) -> Iterator[tuple[bool, str]]:
         ("model.pretraining.learn_variance needs Gaussian visible units; add --model.visible-type gaussian"),
     )
     yield (
+        cd.sample_data and gaussian,
+        ("model.pretraining.sample_data needs binary visible units; leave out --model.visible-type gaussian"),
+    )
+    yield (
         config.training.label_smoothing > 0,
         ("training.label_smoothing is of AlexNet, but model.family is dbn; leave it out"),
+    )
+    yield (
+        config.training.label_share < 1 and objective != "classification",
+        (f"training.label_share is of classifiers trained by back-propagation, but {kind}; leave it out"),
     )
     propagated = objective in ("classification", "reconstruction")
     for name, off in (("averaging", 0), ("accumulation", 1), ("warmup_epochs", 0)):

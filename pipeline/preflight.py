@@ -113,6 +113,7 @@ RANGES = {
     "training.accumulation": _COUNT,
     "training.averaging": _DROPPED,
     "training.label_smoothing": _DROPPED,
+    "training.label_share": Range(0, 1, open_low=True),
     "training.top_layer_epochs": _COUNT_OR_NONE,
     "training.patience": _COUNT_OR_NONE,
     "gates.max_broken_percent": _PERCENT,

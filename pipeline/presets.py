@@ -185,6 +185,7 @@ def mnist_rbm() -> RunConfig:
                 weight_cost=0.0,
                 weight_stddev=0.01,
                 persistent=True,
+                sample_data=True,
                 centering="enhanced",
             ),
         ),

@@ -42,6 +42,8 @@ def write_examples_artifact():
                         example = tf.train.Example()
                         example.features.feature[features.IMAGE].bytes_list.value.append(_png(images[index]))
                         example.features.feature[features.LABEL].int64_list.value.append(int(labels[index]))
+                        name = f"{split}/{index}.png".encode()
+                        example.features.feature[features.FILE_NAME].bytes_list.value.append(name)
                         writer.write(example.SerializeToString())
             rows += [{**dict.fromkeys(manifest.SCHEMA.names), "split": split, "verdict": "ok"} for _ in images]
         # A file that was quarantined is a row too, and no image.

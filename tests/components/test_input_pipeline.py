@@ -38,6 +38,21 @@ def test_files_are_read_in_order(data):
     assert data.count == COUNT
 
 
+@pytest.mark.parametrize("crops", [None, CropPlan((4, 4), mirror=False)])
+@pytest.mark.parametrize("limit", [0, input_pipeline.MEMORY_LIMIT], ids=["streamed", "in memory"])
+def test_only_images_that_are_named_are_read(examples, crops, limit, monkeypatch):
+    monkeypatch.setattr(input_pipeline, "MEMORY_LIMIT", limit)
+    names = ["train/7.png", "train/31.png", "validation/0.png"]
+    chosen = input_pipeline.load_images(examples, ["train", "validation"], (4, 4), 1, names)
+    assert chosen.count == 3
+    for order in (None, EpochOrder(1)):
+        batches = chosen.batches(2, order, crops)
+        assert len(batches) == 2
+        images, labels = read(batches)
+        assert sorted(labels) == [7, 31, 50]
+        np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
+
+
 def test_shuffling_keeps_every_image_with_its_label(data):
     images, labels = read(data.batches(7, EpochOrder(1)))
     assert sorted(labels) == list(range(COUNT))

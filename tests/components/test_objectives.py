@@ -160,13 +160,31 @@ def test_density_is_that_of_the_pretrained_machine(fitted, images):
     found, visible = answers(served, images[400:]), images[400:].reshape(200, -1) / 255
     log_z = exact_log_partition(served.rbm)
     assert served.estimate.lower - 0.5 < log_z < served.estimate.upper + 0.5
-    expected = -served.rbm.free_energy(visible).numpy() - log_z
-    np.testing.assert_allclose(found["log_probability"], expected, atol=0.5)
+    binary = np.random.default_rng(0).random((500, *visible.shape)) < visible
+    drawn = -served.rbm.free_energy(binary.reshape(-1, 64).astype("float32")).numpy().reshape(500, 200) - log_z
+    error = np.abs(found["log_probability"] - drawn.mean(0))
+    assert error.max() < 5 * drawn.std(0).max() / np.sqrt(10) + 0.5  # ten draws each
+    assert found["log_probability"].mean() == pytest.approx(drawn.mean(), abs=0.7)
     assert spy.values("log_z") == [served.estimate.log_z]
     assert spy.values("val_log_probability") == [pytest.approx(found["log_probability"].mean(), rel=1e-5)]
     assert found["hidden"].shape == (200, 12)
     assert found["reconstruction"].shape == (200, 8, 8, 1)
     assert found["log_probability"].mean() > found["base_rate_log_probability"].mean()
+
+
+def test_the_log_probability_of_a_binary_image_is_exact(fitted, images):
+    served, _ = fitted("density")
+    binary = np.where(images[400:] > 127, 255, 0).astype(np.uint8)
+    expected = -served.rbm.free_energy(binary.reshape(200, 64).astype("float32") / 255) - served.log_z
+    np.testing.assert_allclose(answers(served, binary)["log_probability"], expected, atol=1e-3)
+
+
+def test_the_log_probability_of_a_grey_image_does_not_depend_on_its_batch(fitted, images):
+    served, _ = fitted("density")
+    together = answers(served, images[400:450])["log_probability"]
+    alone = np.concatenate([answers(served, images[i : i + 1])["log_probability"] for i in range(449, 399, -1)])
+    np.testing.assert_allclose(together, alone[::-1], atol=1e-3)
+    assert not np.array_equal(np.diff(together), np.zeros(49))
 
 
 def test_the_base_rate_is_independent_pixels_and_never_impossible(fitted, images):

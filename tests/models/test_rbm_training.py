@@ -10,6 +10,7 @@ import pytest
 from keras import ops
 from sklearn.datasets import load_digits
 
+import models.rbm
 from models.monitors import FreeEnergyGap, PseudoLogLikelihood
 from models.rbm import RBM
 from models.sgd import MomentumSGD
@@ -217,6 +218,24 @@ def test_loop_in_the_graph_equals_numpy_and_uses_the_last_incomplete_minibatch(o
             np.testing.assert_allclose(numbers(getattr(rbm, key)), wanted, atol=1e-12)
     np.testing.assert_allclose(logs["reconstruction_error"], errors, rtol=1e-6)
     assert int(numbers(rbm.optimizer.iterations)) == 2 * -(-rows // size)
+
+
+def test_grey_data_are_drawn_anew_in_every_update(monkeypatch):
+    seen = []
+    gap = models.rbm.statistics_gap
+
+    def spy(units, visible, *others):
+        seen.append(numbers(visible))
+        return gap(units, visible, *others)
+
+    monkeypatch.setattr(models.rbm, "statistics_gap", spy)
+    rbm, share = machine(sample_data=True), np.linspace(0, 1, VISIBLE)
+    for _ in range(2):
+        rbm.gradients(ops.convert_to_tensor(np.tile(share, (4000, 1)), dtype=rbm.compute_dtype))
+    for states in seen:
+        assert set(np.unique(states)) == {0, 1}
+        np.testing.assert_allclose(states.mean(0), share, atol=0.04)  # 5 standard errors
+    assert not np.array_equal(*seen)
 
 
 def test_learned_variance_stays_above_its_least_value():
