@@ -52,6 +52,12 @@ def draw_mosaic(
     )
 
 
+def draw_image(axes: Axes, image: np.ndarray) -> None:
+    """Draws one image (height, width[, 1 or 3]) in a square, which keeps the texts of a row of images in line."""
+    axes.imshow(np.squeeze(image), cmap="gray", interpolation="nearest")
+    axes.set(box_aspect=1, adjustable="datalim")
+
+
 def grey_range(values: np.ndarray) -> tuple[float, float]:
     """Values of black and white: 0 and 1 where all finite values lie between, as probabilities do, else their ends."""
     finite = np.asarray(values)[np.isfinite(values)]

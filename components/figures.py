@@ -1,10 +1,11 @@
 """Pictures of what was learnt and of what went wrong, as matplotlib figures.
 
 Every function returns a `matplotlib.figure.Figure` of its own, see `components.drawing`; pictures that only restricted
-Boltzmann machines have are in `components.rbm_figures`.
+Boltzmann machines have are in `components.rbm_figures`, the most confused pairs of classes in
+`components.mistake_figures`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,8 +14,9 @@ from matplotlib.figure import Figure
 
 from components import drawing
 
-_RIGHT = "#1a7f37"
-_WRONG = "#b2182b"
+MAX_FAILURES = 24  # mistakes in the gallery
+RIGHT = "#1a7f37"
+WRONG = "#b2182b"
 _MAX_NAMED_CLASSES = 25  # with more, numbers in the cells and names at the sides overlap
 _LONGEST_NAME = 18  # characters that fit above an image of the gallery
 _LONGEST_PATH = 36  # characters that fit below one
@@ -139,20 +141,27 @@ def confusion(matrix: np.ndarray, labels: Sequence[str], title: str = "Confusion
     return figure
 
 
+def mistakes(true: Sequence[str], predicted: Sequence[str], scores: Sequence[float] | None = None) -> list[int]:
+    """Indices of the wrongly classified, the most confident first, or in order where there are no scores."""
+    wrong = [index for index in range(len(true)) if true[index] != predicted[index]]
+    return wrong if scores is None else sorted(wrong, key=lambda index: -scores[index])
+
+
 def failures(
-    images: Sequence[np.ndarray],
+    images: Sequence[np.ndarray] | Mapping[int, np.ndarray],
     true: Sequence[str],
     predicted: Sequence[str],
     scores: Sequence[float] | None = None,
     names: Sequence[str] | None = None,
-    count: int = 24,
+    count: int = MAX_FAILURES,
     title: str = "Mistakes, the most confident first",
 ) -> Figure:
     """A gallery of the wrongly classified among the images given.
 
     Args:
         images: Each (height, width), (height, width, 1) or (height, width, 3); of any size. Grey ones are stretched
-            from black to white, colour ones are uint8 or floats in [0, 1].
+            from black to white, colour ones are uint8 or floats in [0, 1]. By index, it may lack all but those shown:
+            the first `count` of `mistakes`.
         true: Right class of each.
         predicted: The model's answer for each.
         scores: The probability that it gave its answer, 0 to 1; decides the order.
@@ -160,25 +169,22 @@ def failures(
         count: At most so many.
         title: Of the figure.
     """
-    wrong = [index for index in range(len(images)) if true[index] != predicted[index]]
-    if scores is not None:
-        wrong.sort(key=lambda index: -scores[index])
+    wrong = mistakes(true, predicted, scores)
     shown = wrong[:count]
     columns = min(6, max(len(shown), 3))
     rows = max(1, -(-len(shown) // columns))
     figure = drawing.new_figure(1.75 * columns, 0.9 + 2.1 * rows if wrong else 1)
     figure.suptitle(title if wrong else "No mistakes", fontsize=13)
     amount = f"{len(shown)} of {len(wrong):,} mistakes among" if wrong else "among"
-    figure.supxlabel(f"{amount} {len(images):,} images", fontsize=9, color=drawing.QUIET)
+    figure.supxlabel(f"{amount} {len(true):,} images", fontsize=9, color=drawing.QUIET)
     panels = np.asarray(figure.subplots(rows, columns, squeeze=False)).ravel()
     for axes in panels:
         axes.set_axis_off()
     for axes, index in zip(panels, shown, strict=False):
-        axes.imshow(np.squeeze(images[index]), cmap="gray", interpolation="nearest")
-        axes.set(box_aspect=1, adjustable="datalim")  # a square for every image keeps the texts of a row in line
+        drawing.draw_image(axes, images[index])
         certainty = "" if scores is None else f", {100 * scores[index]:.0f} %"
-        axes.set_title(f"is {head(true[index])}", fontsize=8, color=_RIGHT, pad=13)
-        drawing.above(axes, f"said {head(predicted[index])}{certainty}", _WRONG, fontsize=8)
+        axes.set_title(f"is {head(true[index])}", fontsize=8, color=RIGHT, pad=13)
+        drawing.above(axes, f"said {head(predicted[index])}{certainty}", WRONG, fontsize=8)
         if names is not None:
             axes.text(0.5, -0.03, _tail(names[index]), transform=axes.transAxes, ha="center", va="top", fontsize=6)
     return figure

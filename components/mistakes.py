@@ -4,27 +4,63 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components import figures, tracking
+from components import figures, mistake_figures, tracking
+from components.input_pipeline import ImageData
 from components.training_material import TrainingMaterial
 
-# Validation images whose confusion and mistakes are drawn.
+# Validation images whose confusion and mistakes are drawn; of 256 x 256 pixels they would be 1 GB, so they are read
+# batch by batch, twice, and those kept that are seen in a picture.
 _DRAWN_IMAGES = 5000
+_BATCH = 100
 
 
 def log_mistakes(classifier: keras.Model, material: TrainingMaterial, tracker: tracking.StationTracker) -> None:
-    """Draws the confusion of the classes and the most confident mistakes among some validation images.
+    """Draws the confusion of the classes, the most confident mistakes and the most confused pairs of classes.
 
     Args:
         classifier: from images in grey levels to logits.
-        material: whose validation images are shown; without any, nothing is drawn.
-        tracker: receives `confusion.png` and `mistakes.png`.
+        material: whose first validation images are shown; without any, nothing is drawn.
+        tracker: receives `confusion.png`, `mistakes.png` and `confused_pairs.png`.
     """
     if material.validation is None:
         return
-    images, true = (part.numpy() for part in next(iter(material.validation.batches(_DRAWN_IMAGES))))
-    scores = tf.nn.softmax(classifier.predict(images, verbose=0)).numpy()
-    said = scores.argmax(axis=1)
+    true, said, scores = _answers(classifier, material.validation)
     matrix = tf.math.confusion_matrix(true, said, len(material.labels)).numpy()
     names = np.asarray(material.labels)
+    answers = names[true], names[said], scores
+    images = _some_images(material.validation, _shown(*answers))
     tracker.log_figure(lambda: figures.confusion(matrix, material.labels), "confusion.png")
-    tracker.log_figure(lambda: figures.failures(images, names[true], names[said], scores.max(axis=1)), "mistakes.png")
+    tracker.log_figure(lambda: figures.failures(images, *answers), "mistakes.png")
+    tracker.log_figure(lambda: mistake_figures.confused_pairs(images, *answers), "confused_pairs.png")
+
+
+def _answers(classifier: keras.Model, validation: ImageData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Right class, answer and its probability, each (images,)."""
+    parts = []
+    for images, labels in _batches(validation):
+        scores = tf.nn.softmax(classifier.predict_on_batch(images)).numpy()
+        parts.append((labels.numpy(), scores.argmax(axis=1), scores.max(axis=1)))
+    true, said, scores = map(np.concatenate, zip(*parts, strict=True))
+    return true, said, scores
+
+
+def _shown(true: np.ndarray, said: np.ndarray, scores: np.ndarray) -> set[int]:
+    """Indices of the images that are seen in a picture."""
+    pairs = mistake_figures.most_confused(true, said, scores)[: mistake_figures.MAX_PAIRS]
+    shown = {index for pair in pairs for index in pair.images[: mistake_figures.MAX_IMAGES]}
+    return shown.union(figures.mistakes(true, said, scores)[: figures.MAX_FAILURES])
+
+
+def _some_images(validation: ImageData, wanted: set[int]) -> dict[int, np.ndarray]:
+    """The images by index; reads no further than the last of them."""
+    found: dict[int, np.ndarray] = {}
+    if not wanted:
+        return found
+    for number, (images, _) in enumerate(_batches(validation).take(max(wanted) // _BATCH + 1)):
+        first = number * _BATCH
+        found |= {index: images[index - first].numpy() for index in wanted if 0 <= index - first < len(images)}
+    return found
+
+
+def _batches(validation: ImageData) -> tf.data.Dataset:
+    return validation.batches(_BATCH).take(_DRAWN_IMAGES // _BATCH)
