@@ -106,6 +106,6 @@ def negative_power(x, beta):
     if beta == 1:
         return ops.reciprocal(x)
     if beta not in (0.5, 0.75):
-        return ops.power(x, -beta)
+        return ops.power(x, ops.convert_to_tensor(-beta, dtype=x.dtype))  # a bare number would be float32 on torch
     root = ops.rsqrt(x)
     return root if beta == 0.5 else root * ops.sqrt(root)

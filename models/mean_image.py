@@ -26,7 +26,12 @@ class MeanImage(keras.layers.Layer):
     def build(self, input_shape):
         """Makes the weight."""
         self.mean = self.add_weight(
-            shape=tuple(input_shape[1:]), initializer="zeros", trainable=False, name="mean", dtype="float32"
+            shape=tuple(input_shape[1:]),
+            initializer="zeros",
+            trainable=False,
+            name="mean",
+            dtype="float32",
+            autocast=False,  # half precision would round it to whole grey levels
         )
         if self._initial is not None:
             self.mean.assign(self._initial)
@@ -34,3 +39,7 @@ class MeanImage(keras.layers.Layer):
     def call(self, images):
         """The images without the mean, in the layer's type."""
         return ops.cast(ops.subtract(ops.cast(images, "float32"), self.mean), self.compute_dtype)
+
+    def get_config(self):
+        """Returns the name; the mean is a weight."""
+        return super().get_config()

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-FILES = ("test_units.py", "test_rbm.py", "test_chains.py", "test_centering.py", "test_rbm_training.py", "test_sgd.py")
+FILES = (
+    "test_units.py", "test_rbm.py", "test_chains.py", "test_centering.py", "test_rbm_training.py", "test_sgd.py",
+    "test_alexnet.py", "test_alexnet_weights.py", "test_local_response_normalization.py", "test_color_noise.py",
+    "test_mean_image.py", "test_metrics.py",
+)  # fmt: skip
 RUN = """
 import sys
 import pytest

@@ -3,12 +3,15 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from models.local_response_normalization import CONVENTIONS, LocalResponseNormalization
 from models.within_map_normalization import WithinMapNormalization
 
 FACTORS = {"paper": (2, 1.0), "cuda_convnet": (2, 1 / 5), "caffe": (1, 1 / 5)}  # k, what multiplies alpha
+
+
+def numbers(tensor):
+    return keras.ops.convert_to_numpy(tensor)
 
 
 def activations(channels=7, size=3, seed=0):
@@ -47,11 +50,22 @@ def derivative(function, x, weights, step=1e-4):
 
 
 def gradient(layer, x, weights):
+    """Of the weighted sum of `layer(x)`, as the backend differentiates."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.grad(lambda x: keras.ops.sum(weights * layer(x)))(keras.ops.convert_to_tensor(x))
+    if keras.backend.backend() == "torch":
+        x = keras.ops.convert_to_tensor(x).requires_grad_()
+        keras.ops.sum(keras.ops.convert_to_tensor(weights) * layer(x)).backward()
+        return x.grad
+    import tensorflow as tf
+
     x = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(x)
         total = tf.reduce_sum(weights * layer(x))
-    return tape.gradient(total, x).numpy()
+    return tape.gradient(total, x)
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
@@ -59,20 +73,21 @@ def test_values_and_gradient_follow_the_definition(convention):
     k, factor = FACTORS[convention]
     alpha = 0.02  # large enough for the three to differ
     layer, x = LocalResponseNormalization(alpha=alpha, convention=convention, dtype="float64"), activations()
-    np.testing.assert_allclose(layer(x), across_maps(x, k=k, alpha=alpha * factor), rtol=1e-12)
+    np.testing.assert_allclose(numbers(layer(x)), across_maps(x, k=k, alpha=alpha * factor), rtol=1e-12)
     weights = np.random.default_rng(1).normal(size=x.shape)
     wanted = derivative(lambda x: across_maps(x, k=k, alpha=alpha * factor), x, weights)
-    np.testing.assert_allclose(gradient(layer, x, weights), wanted, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(numbers(gradient(layer, x, weights)), wanted, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("beta", [0.5, 0.6, 0.75, 1.0])
 @pytest.mark.parametrize("size", [1, 2, 4, 9])
 def test_any_size_and_exponent(size, beta):
     layer, x = LocalResponseNormalization(size, 3, 0.1, beta, dtype="float64"), activations()
-    np.testing.assert_allclose(layer(x), across_maps(x, size, 3, 0.1, beta), rtol=1e-12)
+    np.testing.assert_allclose(numbers(layer(x)), across_maps(x, size, 3, 0.1, beta), rtol=1e-12)
 
 
 def test_the_papers_convention_is_tensorflows_operation():
+    tf = pytest.importorskip("tensorflow")
     x = activations().astype("float32")
     wanted = tf.nn.local_response_normalization(x, 2, 2.0, 1e-4, 0.75)
     np.testing.assert_allclose(LocalResponseNormalization()(x), wanted, rtol=1e-5)
@@ -82,16 +97,16 @@ def test_groups_do_not_see_each_other():
     x = activations(8)
     halves = [across_maps(x[..., :4], alpha=0.1), across_maps(x[..., 4:], alpha=0.1)]
     found = LocalResponseNormalization(alpha=0.1, groups=2, dtype="float64")(x)
-    np.testing.assert_allclose(found, np.concatenate(halves, -1), rtol=1e-12)
+    np.testing.assert_allclose(numbers(found), np.concatenate(halves, -1), rtol=1e-12)
 
 
 def test_within_maps_values_and_gradient_follow_the_definition():
     x = activations(2, size=6)
     layer = WithinMapNormalization(alpha=0.5, dtype="float64")
-    np.testing.assert_allclose(layer(x), within_maps(x, alpha=0.5), rtol=1e-12)
+    np.testing.assert_allclose(numbers(layer(x)), within_maps(x, alpha=0.5), rtol=1e-12)
     weights = np.random.default_rng(1).normal(size=x.shape)
     wanted = derivative(lambda x: within_maps(x, alpha=0.5), x, weights)
-    np.testing.assert_allclose(gradient(layer, x, weights), wanted, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(numbers(gradient(layer, x, weights)), wanted, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("layer", [LocalResponseNormalization, WithinMapNormalization])
@@ -100,7 +115,7 @@ def test_half_precision_does_not_overflow(layer, policy):
     x = np.full((1, 2, 2, 6), 3000.0)
     found = layer(dtype=policy)(x)
     assert keras.backend.standardize_dtype(found.dtype) == policy.removeprefix("mixed_")
-    np.testing.assert_allclose(keras.ops.cast(found, "float32"), layer()(x), rtol=1e-2)
+    np.testing.assert_allclose(numbers(keras.ops.cast(found, "float32")), numbers(layer()(x)), rtol=1e-2)
 
 
 def test_shape_and_configuration_survive():
