@@ -61,7 +61,9 @@ class RunConfig:
             out and stored as JPEG; none keeps the files as they are.
         validation_share: Part of the training images that becomes the validation split where there is none.
         test_share: Part of all images that becomes the test split where there is none.
-        seed: Decides splits, initial weights, sampling and shuffling.
+        split_seed: Decides which images become the validation and test splits where there are none, and their order in
+            the files.
+        seed: Decides initial weights, sampling and shuffling. Models of other seeds are judged on the same images.
         home: Folder that holds all that runs leave behind.
         model: The network.
         training: Its training by back-propagation.
@@ -76,6 +78,7 @@ class RunConfig:
     stored_size: int | None = None
     validation_share: float = 0.1
     test_share: float = 0.1
+    split_seed: int = 2006
     seed: int = 2006
     home: str = "vision-tfx-home"
     model: AlexNetConfig | DBNConfig = field(default_factory=DBNConfig)

@@ -52,7 +52,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         stored_size=config.stored_size,
         validation_share=config.validation_share,
         test_share=config.test_share,
-        seed=config.seed,
+        seed=config.split_seed,
         fingerprint=fingerprint("components.example_gen"),
         cache_dir=str(home.root / "cache"),
     )

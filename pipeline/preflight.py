@@ -69,6 +69,7 @@ RANGES = {
     "validation_share": _SHARE,
     "test_share": _SHARE,
     "stored_size": Range(16, 4096),
+    "split_seed": Range(0, 2**31 - 1),
     "seed": Range(0, 2**31 - 1),
     "model.image_size": Range(1, 4096),
     "model.channels": Range(1, 3),
