@@ -22,6 +22,7 @@ VERBS = {
     "show": "print a configuration as YAML that `run --config` takes back",
     "serve": "answer requests over gRPC and REST, as TensorFlow Serving does",
     "predict": "what the newest pushed model, or a server, says of images: the five best labels",
+    "average": "push the mean of several pushed classifiers as one model",
     "ui": "open MLflow on what the runs logged",
     "rollback": "publish an older version of a model again",
     "doctor": "check this machine and say what to mend",

@@ -1,5 +1,6 @@
 """Where runs leave what they make: one folder, one layout."""
 
+import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,3 +47,8 @@ class Home:
     def logs(self, run_id: str) -> Path:
         """Log file and reports of one run."""
         return self.root / "logs" / run_id
+
+
+def new_run_id() -> str:
+    """The name of a run that starts now, such as 20261123-101801-915."""
+    return datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]

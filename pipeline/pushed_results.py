@@ -50,6 +50,15 @@ def write_results(
         _log.warning("The results cannot be written to %s: %s", file, error)
 
 
+def read_run(pushed: Path) -> tuple[str, str] | None:
+    """The experiment and the run of MLflow that made a pushed version; none where that was not recorded."""
+    try:
+        run = json.loads((pushed / RESULTS_FILE).read_text(encoding="utf-8"))["mlflow"]
+        return str(run["experiment_id"]), str(run["run_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def figures(metrics: Mapping[str, float]) -> list[dict[str, Any]]:
     """Every measure on test, then on validation, in the words and units of the screen."""
     found = []

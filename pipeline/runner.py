@@ -1,6 +1,5 @@
 """Runs a configuration from raw images to a pushed model, and says what became of it."""
 
-import datetime
 import errno
 import logging
 import os
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from components.errors import VisionTfxError
 from components.interruption import held, recognised, terminable
 from pipeline.config import RunConfig
-from pipeline.home import Home
+from pipeline.home import Home, new_run_id
 from pipeline.lock import home_lock
 from pipeline.pushed_results import write_results
 from pipeline.screen import Screen
@@ -75,7 +74,7 @@ def run_local(config: RunConfig, screen: Screen | None = None) -> RunResult:
             configuration cannot be run (2). Earlier results stay untouched.
     """
     home = Home(Path(config.home).resolve())
-    run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    run_id = new_run_id()
     screen = screen or Screen()
     log_file = home.logs(run_id) / "run.log"
     with home_lock(home.root, run_id), terminable(), screen.capture(log_file):

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -44,18 +44,22 @@ def redirected(log_file: Path) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def quiet(text: str) -> Iterator[None]:
+def quiet(text: str) -> Iterator[Callable[[str], None]]:
     """Drops what others write while the block runs; on a terminal, says what the wait is for.
 
     Args:
         text: Such as "Loading TensorFlow".
+
+    Yields:
+        A function that says something else from then on.
     """
     from rich.console import Console
 
     with redirected(Path(os.devnull)) as stream:
         console = Console(file=stream)
-        with console.status(text) if console.is_terminal else contextlib.nullcontext():
-            yield
+        status = console.status(text)
+        with status if console.is_terminal else contextlib.nullcontext():
+            yield status.update
 
 
 def _flush() -> None:

@@ -68,11 +68,13 @@ class RunTracker:
     Args:
         home: Where mlflow.db and mlartifacts/ lie.
         config: What is run.
+        settings: Parameters to log of a run that is not of the pipeline, in place of the configuration.
     """
 
-    def __init__(self, home: Home, config: RunConfig):
+    def __init__(self, home: Home, config: RunConfig, settings: Mapping[str, Any] | None = None):
         self._home = home
         self._config = config
+        self._settings = settings
         self._client: Any = None
         self.experiment_id = ""
         self.run_id = ""  # of MLflow, as is the experiment's
@@ -244,9 +246,10 @@ class RunTracker:
         if "git.commit" in made_by:
             made_by["mlflow.source.git.commit"] = made_by["git.commit"]  # the name that MLflow's pages look for
         tags = [RunTag(name, value) for name, value in made_by.items()]
-        params = param_entities(flatten(dataclasses.asdict(self._config)))
-        self._client.log_batch(self.run_id, params=params, tags=tags)
-        self._client.log_text(self.run_id, to_yaml(self._config), CONFIG_FILE)
+        settings = flatten(dataclasses.asdict(self._config)) if self._settings is None else self._settings
+        self._client.log_batch(self.run_id, params=param_entities(settings), tags=tags)
+        if self._settings is None:
+            self._client.log_text(self.run_id, to_yaml(self._config), CONFIG_FILE)
 
     def _children(self) -> list[Any]:
         return list(self._client.search_runs([self.experiment_id], f"tags.`mlflow.parentRunId` = '{self.run_id}'"))
@@ -269,6 +272,34 @@ class RunTracker:
         if interrupted or child.info.status in ("RUNNING", "FINISHED"):
             status = "KILLED" if interrupted else _RUN_STATUS[report.status]
             self._client.set_terminated(child.info.run_id, status, report.finished_ms or None)
+
+
+def station_output(home: Home, experiment_id: str, run_id: str, station: str, key: str) -> str | None:
+    """Where a station of an earlier run left an output, as `RunTracker.record_stations` wrote it down.
+
+    Args:
+        home: Where mlflow.db lies.
+        experiment_id: Of MLflow, as is the run's.
+        run_id: The run.
+        station: Its name.
+        key: Of the output, such as "examples".
+
+    Returns:
+        The artifact's folder; none where MLflow knows of none.
+    """
+    if not home.mlflow_database.is_file():
+        return None
+    quiet_mlflow()
+    from mlflow import MlflowClient, MlflowException
+
+    wanted = f"tags.`mlflow.parentRunId` = '{run_id}' and tags.{STATION_TAG} = '{station}'"
+    try:
+        with held():
+            children = MlflowClient(tracking_uri(home)).search_runs([experiment_id], wanted)
+    except MlflowException as error:
+        _log.warning("MLflow does not say what the run %s left: %s", run_id, error)
+        return None
+    return next((run.data.tags[f"output.{key}"] for run in children if f"output.{key}" in run.data.tags), None)
 
 
 def promote(home: Home, name: str, old: int, new: int, pushed_uri: str) -> None:

@@ -17,7 +17,7 @@ from pipeline.config import RunConfig
 from pipeline.home import Home
 from pipeline.provenance import git_state, provenance
 from pipeline.station import StationReport
-from pipeline.tracking import RunTracker, promote, tracking_uri
+from pipeline.tracking import RunTracker, promote, station_output, tracking_uri
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
@@ -122,6 +122,25 @@ def test_every_station_gets_one_child_run(tracker, client):
         "Pusher": ("skipped", "KILLED"),
     }
     assert children["Pusher"].data.tags["reason"] == "Trainer failed"
+
+
+def test_outputs_of_an_earlier_run_are_found(tracker, home, tmp_path):
+    tracker.record_stations([StationReport("ImageExampleGen", "ran", outputs={"examples": ["/artifacts/1"]})])
+    run = (tracker.experiment_id, tracker.run_id)
+    assert station_output(home, *run, "ImageExampleGen", "examples") == "/artifacts/1"
+    assert station_output(home, *run, "ImageExampleGen", "model") is None
+    assert station_output(home, *run, "Trainer", "examples") is None
+    assert station_output(home, tracker.experiment_id, "0" * 32, "ImageExampleGen", "examples") is None
+    assert station_output(Home(tmp_path), *run, "ImageExampleGen", "examples") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_outside_the_pipeline_has_settings_of_its_own(home, client):
+    tracker = RunTracker(home, replace(CONFIG, name="both"), {"members": "a/1, b/2"})
+    tracker.start("run-1")
+    tracker.finish("FINISHED")
+    assert client.get_run(tracker.run_id).data.params == {"members": "a/1, b/2"}
+    assert client.list_artifacts(tracker.run_id) == []
 
 
 def test_data_set_is_an_input_with_the_digest_given(tracker, client):

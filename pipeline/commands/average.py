@@ -1,0 +1,69 @@
+"""`vision-tfx average NAME NAME... --as NEWNAME`: the mean of several pushed classifiers, pushed as one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from components import progress
+from components.errors import GateRefused
+from components.interruption import terminable
+from components.measures import TOP1, TOP5
+from pipeline.average import TEN_CROPS, Errors, average
+from pipeline.cli import Parser, add_home
+from pipeline.home import Home, new_run_id
+from pipeline.lock import home_lock
+from pipeline.members import find_examples, find_members
+from pipeline.preflight import check_name
+from pipeline.streams import quiet
+
+_WORDS = {TEN_CROPS: "ten crops"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measures the average beside its members, and pushes it unless the best of them is better on validation."""
+    parser = Parser(
+        prog="vision-tfx average",
+        description="Averages the probabilities of several pushed classifiers, such as those of one configuration with "
+        "several seeds. The average is one self-contained model; it is pushed unless its top-1 error on validation is "
+        "above that of its best member (exit code 3).",
+    )
+    parser.add_argument(
+        "members", nargs="+", metavar="NAME[/VERSION]", help="a pushed model; default: its newest version"
+    )
+    parser.add_argument("--as", dest="name", required=True, metavar="NEWNAME", help="name of the average")
+    add_home(parser)
+    given = parser.parse_args(arguments)
+    check_name(given.name)
+    home = Home(Path(given.home).expanduser().resolve())
+    members = find_members(home, given.members, given.name)
+    run_id = new_run_id()
+    with home_lock(home.root, run_id), terminable(), quiet("Loading TFX, which takes some 20 s") as say:
+        progress.listen(say)
+        examples = find_examples(home, members)
+        result = average(home, members, examples, given.name, run_id)
+    _show(result.errors)
+    if result.pushed is None:
+        raise GateRefused(f"the average was refused ({result.refusal}); serve its best member, or average others")
+    print(f"Pushed as version {result.pushed.name}.\nModel: {result.pushed}")
+    print(f"Next:  vision-tfx predict IMAGE... --model {given.name}")
+    return 0
+
+
+def _show(errors: Errors) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("", "model", *(f"{measure.words}, % (95 % confidence)" for measure in (TOP1, TOP5))):
+        table.add_column(column)
+    for split, of_each in errors.items():
+        for row, (name, figures) in enumerate(of_each.items()):
+            cells = (_cell(figures, measure.name) for measure in (TOP1, TOP5))
+            table.add_row("" if row else _WORDS.get(split, split), name, *cells, end_section=row == len(of_each) - 1)
+    Console().print(table)
+
+
+def _cell(figures: dict[str, float], name: str) -> str:
+    if name not in figures:
+        return ""
+    return f"{figures[name]:.2f} ({figures[f'{name}_low']:.2f} to {figures[f'{name}_high']:.2f})"
