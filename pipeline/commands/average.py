@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from components import progress
 from components.errors import GateRefused
-from components.interruption import terminable
 from components.measures import TOP1, TOP5
-from pipeline.average import TEN_CROPS, Errors, average
 from pipeline.cli import Parser, add_home
 from pipeline.home import Home, new_run_id
 from pipeline.lock import home_lock
-from pipeline.members import find_examples, find_members
 from pipeline.preflight import check_name
 from pipeline.streams import quiet
 
-_WORDS = {TEN_CROPS: "ten crops"}
+if TYPE_CHECKING:
+    from pipeline.average import Errors
+
+_WORDS = {"test_ten_crop": "ten crops"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,6 +33,11 @@ def main(arguments: Sequence[str]) -> int:
     add_home(parser)
     given = parser.parse_args(arguments)
     check_name(given.name)
+    from components import progress
+    from components.interruption import terminable
+    from pipeline.average import average
+    from pipeline.members import find_examples, find_members
+
     home = Home(Path(given.home).expanduser().resolve())
     members = find_members(home, given.members, given.name)
     run_id = new_run_id()
@@ -48,13 +53,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _show(errors: Errors) -> None:
+def _show(errors: "Errors") -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "model", *(f"{measure.words}, % (95 % confidence)" for measure in (TOP1, TOP5))):
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, caption="In brackets: 95 % confidence.", caption_justify="left")
+    for column in ("", "model", *(f"{measure.words}, {measure.unit.strip()}" for measure in (TOP1, TOP5))):
         table.add_column(column)
     for split, of_each in errors.items():
         for row, (name, figures) in enumerate(of_each.items()):

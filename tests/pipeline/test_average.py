@@ -10,7 +10,6 @@ from components import manifest
 from components.errors import UsageError
 from pipeline import cli
 from pipeline.average import AVERAGE, Average, refusal_of
-from pipeline.commands import average as command
 from pipeline.home import Home
 from pipeline.members import find_examples, find_members, title
 from pipeline.pushed_results import RESULTS_FILE, read_run
@@ -141,11 +140,11 @@ def test_validation_decides_against_the_best_member():
 
 @pytest.fixture
 def outcome(home: Home, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(command, "find_examples", lambda *_: "examples")
+    monkeypatch.setattr("pipeline.members.find_examples", lambda *_: "examples")
 
     def set_outcome(**fields) -> None:
         found = Average({"validation": errors(3, 2, 1), "test_ten_crop": errors(4, 5, 6)}, **fields)
-        monkeypatch.setattr(command, "average", lambda *_: found)
+        monkeypatch.setattr("pipeline.average.average", lambda *_: found)
 
     return set_outcome
 
