@@ -7,7 +7,7 @@ from models.chains import data_chains, gibbs_chain, tempered_chains
 from models.closed_form import ClosedFormModel, check_choice, check_count
 from models.pseudo_likelihood import log_odds, log_probability
 from models.statistics import centered, moved_offset, statistics_gap, variance_gap, with_sparsity
-from models.units import LEAST_LOG_VARIANCE, BernoulliUnits, GaussianUnits, LabelledUnits, NoisyRectifiedUnits
+from models.units import BernoulliUnits, GaussianUnits, LabelledUnits, NoisyRectifiedUnits, bounded_log_variance
 
 _HIDDEN = {"bernoulli": BernoulliUnits, "gaussian": GaussianUnits, "nrelu": NoisyRectifiedUnits}
 
@@ -29,7 +29,7 @@ class RBM(ClosedFormModel):
 
     | statistic | taken as |
     |---|---|
-    | v0 | the data; values between 0 and 1 stand for probabilities; drawn anew each time with `sample_data` |
+    | v0 | the data; values between 0 and 1 stand for probabilities; sampled with `sample_data` |
     | h0 in the positive statistics v0 h0 | probabilities (means) |
     | h0 that drives the reconstruction | sampled |
     | v1, h1, ... between (k > 1) | sampled |
@@ -57,8 +57,7 @@ class RBM(ClosedFormModel):
         temperatures: Number of temperatures of persistent chains, beta from 0 to 1; 1 for plain PCD.
         sample_reconstruction: Whether vk is sampled in the negative statistics of CD. With probabilities there is
             less noise; with samples the gradient becomes exact as k grows.
-        sample_data: Whether binary visible units are drawn from the data, as probabilities, anew in every update: then
-            what is learnt is a distribution of binary images, as a density should be. Otherwise they enter as they are.
+        sample_data: Whether binary states are drawn from the data anew in every update, as a density needs.
         centering: None; "data": statistics are taken about the data's means; "enhanced": about the average of the
             data's and the model's means. The model stays the same, but its updates no longer depend on whether a unit
             or its complement is called 1 (without weight cost: see `models.statistics`). Binary units only.
@@ -158,7 +157,7 @@ class RBM(ClosedFormModel):
         self.hidden_bias = self.add_weight((self.hidden_units,), "zeros", name="hidden_bias")
         if self.learn_variance:
             self.log_variance = self.add_weight(
-                (num_visible,), "zeros", name="log_variance", constraint=_at_least_least_variance
+                (num_visible,), "zeros", name="log_variance", constraint=bounded_log_variance
             )
         self._visible = self._visible_units()
         if self.centering:
@@ -178,9 +177,8 @@ class RBM(ClosedFormModel):
 
     def _build_chains(self, num_visible):
         start = keras.initializers.RandomUniform(0.0, 1.0, seed=self.seed)
-        shape = (self.num_chains, num_visible)
-        shape = shape if self.temperatures == 1 else (self.temperatures, *shape)
-        self.chains = self.add_weight(shape, start, trainable=False, name="chains")
+        replicas = () if self.temperatures == 1 else (self.temperatures,)
+        self.chains = self.add_weight((*replicas, self.num_chains, num_visible), start, trainable=False, name="chains")
 
     # Energies and conditionals -----------------------------------------------------------------------------------
 
@@ -343,8 +341,7 @@ class RBM(ClosedFormModel):
 
     def gradients(self, visible, training=True):
         """The CD or PCD gradients of one minibatch (batch, num_visible), and its squared reconstruction errors."""
-        if self.sample_data:
-            visible = self.draw_visible(visible)
+        visible = self.draw_visible(visible) if self.sample_data else visible
         hidden = self.hidden_probabilities(visible)
         reconstruction, negative = self.negative_phase(visible, hidden, training)
         negative_hidden = self.hidden_probabilities(negative)
@@ -401,7 +398,3 @@ class RBM(ClosedFormModel):
 
 def _scaled(tensor, beta):
     return tensor if isinstance(beta, int) and beta == 1 else tensor * ops.convert_to_tensor(beta, tensor.dtype)
-
-
-def _at_least_least_variance(log_variance):
-    return ops.maximum(log_variance, LEAST_LOG_VARIANCE)

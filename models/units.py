@@ -16,6 +16,11 @@ _DEBYE = (1 / 36, -1 / 3600, 1 / 211680, -1 / 10886400, 1 / 526901760, -691 / 16
 LEAST_LOG_VARIANCE = math.log(1e-8)
 
 
+def bounded_log_variance(log_variance):
+    """A constraint of Keras that keeps variances at 1e-8 or more. Shape is kept."""
+    return ops.maximum(log_variance, LEAST_LOG_VARIANCE)
+
+
 class BernoulliUnits:
     """Binary units in {0, 1}: self energy -b s. Values between 0 and 1 stand for probabilities."""
 
