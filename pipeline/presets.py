@@ -164,7 +164,7 @@ def mnist_rbm() -> RunConfig:
     """MNIST, one restricted Boltzmann machine of 500 hidden units as a density: log-probabilities of images.
 
     Command: vision-tfx run mnist-rbm --data-dir DIR
-    Time: 14 min on 2 cores
+    Time: 30 min on 2 busy cores
     Result: log-probability -84.64 nats
     Source: centred persistent chains of Melchior, Fischer & Wiskott, JMLR 17 (2016); annealed importance sampling of
         Salakhutdinov & Murray, ICML 2008, and as there binary images drawn from the grey ones
