@@ -7,8 +7,6 @@ FIRST = 2
 _BATCHES, _SECONDS = 3, 0.25
 _FEWEST_BATCHES = 6
 _SMOOTHING = 0.5
-# More at the same time means less waiting, so it may cost so much throughput.
-_TOLERANCE = 0.97
 # After so many measurements one of the others is measured again.
 _AGAIN = 16
 
@@ -83,8 +81,9 @@ class ParallelTuner:
         elif count % _AGAIN == 0:
             self._chosen[level] = numbers[count // _AGAIN % len(numbers)]
         else:
-            best = max(rates.values())
-            self._chosen[level] = max(number for number in numbers if rates[number] >= _TOLERANCE * best)
+            # Not one that is nearly as fast and waits less: clients that ask again when they are answered wait for as
+            # long as their number divided by the throughput.
+            self._chosen[level] = max(numbers, key=lambda number: rates[number])
 
 
 def _numbers(most: int) -> list[int]:
