@@ -59,6 +59,7 @@ def pretrained(config, examples: str, graph: str, folder: Path) -> Path:
 def errors(config, examples: str, graph: str, kernels: Path | None) -> tuple[int, float, float]:
     """Trains; number of images that have labels, top-1 and top-5 error on test in percent."""
     from components import alexnet_training, input_pipeline, tracking, transform
+    from components.error_metrics import rank_of_label
     from components.label_share import labelled
     from components.manifest import read_labels, read_manifest
     from components.training_material import TrainingMaterial
@@ -74,13 +75,11 @@ def errors(config, examples: str, graph: str, kernels: Path | None) -> tuple[int
     )
     served = alexnet_training.train(config, material, tracking.StationTracker())
     test = input_pipeline.load_images(examples, ["test"], size, channels)
-    ranks = []
+    ranks: list[int] = []
     for images, labels in test.batches(200):
         scores = served.from_pixels(np.asarray(images, "float32"))["probabilities"].numpy()
-        own = scores[np.arange(len(scores)), labels.numpy()]
-        ranks.append((scores > own[:, None]).sum(axis=1))
-    ranks = np.concatenate(ranks)
-    return len(names), 100 * float((ranks >= 1).mean()), 100 * float((ranks >= 5).mean())
+        ranks += map(rank_of_label, labels.numpy(), scores)
+    return len(names), *(100 * float(np.mean(np.asarray(ranks) >= best)) for best in (1, 5))
 
 
 def table(rows: list[dict]) -> None:

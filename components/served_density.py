@@ -36,8 +36,6 @@ class ServedDensity(ServedModel):
         image_shape: (height, width, channels), whose product is the number of visible units.
         estimate: of its partition function.
         pixel_means: of the training images, in (0, 1), (height * width * channels,).
-
-    Source: Salakhutdinov & Murray, ICML 2008, whose images are binary draws too.
     """
 
     def __init__(

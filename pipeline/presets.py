@@ -167,7 +167,7 @@ def mnist_rbm() -> RunConfig:
     Time: 30 min on 2 busy cores
     Result: log-probability -84.64 nats
     Source: centred persistent chains of Melchior, Fischer & Wiskott, JMLR 17 (2016); annealed importance sampling of
-        Salakhutdinov & Murray, ICML 2008, and as there binary images drawn from the grey ones
+        Salakhutdinov & Murray, ICML 2008; that binary images are drawn from the grey ones is ours
     """
     return RunConfig(
         name="mnist-rbm",

@@ -61,6 +61,7 @@ def test_what_belongs_together_passes(config: RunConfig):
             run(visible_type="gaussian", pretraining=RBMConfig(sample_data=True)),
             "leave out --model.visible-type gaussian",
         ),
+        (run("joint", training=TrainingConfig(label_share=0.1)), "training.label_share is of classifiers"),
         (run("joint", training=TrainingConfig(hidden_dropout=0.5)), "training.hidden_dropout is of classifiers"),
         (run("reconstruction", training=TrainingConfig(max_norm=3.0)), "model.objective is reconstruction; leave it"),
         (run("density", gates=GatesConfig(max_top1_error=2.0)), "has no top-1 error .*--gates.max-top1-error none"),
