@@ -4,10 +4,8 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from components import features, progress
-from components.interruption import held
 from components.measures import TOP1
 from components.publishing import push
 from pipeline.config import RunConfig
@@ -59,18 +57,9 @@ def average(home: Home, members: Sequence[PushedModel], examples: str, name: str
     """
     settings = {"members": ", ".join(map(title, members)), "examples": examples}
     tracker = RunTracker(home, RunConfig(name), settings)
-    tracker.start(run_id)
-    status: Literal["FINISHED", "FAILED", "KILLED"] = "FAILED"
-    try:
+    with tracker.running(run_id):
         result = _measure_and_push(home, members, examples, name)
         _record(tracker, result, examples)
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        with held():
-            tracker.finish(status)
     return result
 
 

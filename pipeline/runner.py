@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from components.errors import VisionTfxError
-from components.interruption import held, recognised, terminable
+from components.interruption import recognised, terminable
 from pipeline.config import RunConfig
 from pipeline.home import Home, new_run_id
 from pipeline.lock import home_lock
@@ -92,22 +92,15 @@ def _run(config: RunConfig, home: Home, run_id: str, screen: Screen, log_file: P
     )
     screen.message(f"Run {run_id} of {config.name}; loading TFX takes some 20 s. Log: {log_file}")
     tracker = RunTracker(home, config)
-    status: Literal["FINISHED", "FAILED", "KILLED"] = "FAILED"
     stations: list[StationReport] = []
-    try:
-        mlflow_run_id = tracker.start(run_id)
-        dag = _load(config, run_id)
-        _launch_all(dag, screen, stations, log_file)
-        result = _conclude(config, home, dag, stations, mlflow_run_id, log_file)
-        _record(tracker, dag, result, config.data)
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        with held():
+    with tracker.running(run_id) as mlflow_run_id:
+        try:
+            dag = _load(config, run_id)
+            _launch_all(dag, screen, stations, log_file)
+            result = _conclude(config, home, dag, stations, mlflow_run_id, log_file)
+            _record(tracker, dag, result, config.data)
+        finally:
             tracker.record_stations(stations)
-            tracker.finish(status)
     return result
 
 

@@ -11,8 +11,8 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Concatenate, Literal, ParamSpec
@@ -79,6 +79,27 @@ class RunTracker:
         self.experiment_id = ""
         self.run_id = ""  # of MLflow, as is the experiment's
         self._environment: dict[str, str | None] = {}
+
+    @contextmanager
+    def running(self, run_id: str) -> Iterator[str]:
+        """The run is open as long as the block: FINISHED after it, FAILED by an error, KILLED by an interruption.
+
+        Args:
+            run_id: As in `start`, whose errors it has.
+
+        Yields:
+            The MLflow run id.
+        """
+        status: Literal["FINISHED", "FAILED", "KILLED"] = "FAILED"
+        try:
+            yield self.start(run_id)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            with held():
+                self.finish(status)
 
     def start(self, run_id: str) -> str:
         """Opens the run, logs what is known beforehand and exports both for the stations.

@@ -3,7 +3,7 @@ import json
 import os
 import sqlite3
 import subprocess
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -189,16 +189,21 @@ def test_pushed_model_is_registered_once_as_champion(tracker, client, tmp_path):
     assert again.tags == {"saved_model": str(pushed.with_name("3")), "serving_version": "3"}
 
 
-@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
-def test_finish_ends_the_run_and_open_children(home, client, status):
+@pytest.mark.parametrize(
+    ("error", "status"), [(None, "FINISHED"), (VisionTfxError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")]
+)
+def test_the_run_ends_with_the_block_as_the_block_does_and_open_children_with_it(home, client, error, status):
     tracker = RunTracker(home, CONFIG)
-    run_id = tracker.start("run-1")
-    station = station_run("Trainer")
-    station.__enter__()
-    children = children_of(client, tracker)
-    tracker.finish(status)
+    with pytest.raises(type(error)) if error else nullcontext(), tracker.running("run-1") as run_id:
+        station = station_run("Trainer")
+        station.__enter__()
+        children = children_of(client, tracker)
+        if error:
+            raise error
+    assert run_id == tracker.run_id
     assert client.get_run(run_id).info.status == status
     assert client.get_run(children["Trainer"].info.run_id).info.status == "KILLED"
+    assert PARENT_RUN_VARIABLE not in os.environ
 
 
 def test_runs_left_open_by_a_crash_are_closed_when_they_were_last_heard_of(home, client):
