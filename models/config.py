@@ -8,7 +8,8 @@ from typing import Literal
 class RBMConfig:
     """Contrastive-divergence training of every layer of a deep belief net.
 
-    Defaults are those of the code released with Hinton & Salakhutdinov, Science 313 (2006): `rbm.m`.
+    Defaults are those of the code released with Hinton & Salakhutdinov, Science 313 (2006): `rbm.m`. Unlike there, the
+    first layer's visible biases start from the data's mean, as the practical guide says.
 
     Args:
         epochs: Passes over the training images per layer.
@@ -32,8 +33,9 @@ class RBMConfig:
             density of binary images needs.
         centering: None, or statistics about the means of the "data" or, "enhanced", of data and model.
         sparsity_target: Mean activity that hidden units are drawn to; none for no such pull.
-        sparsity_cost: Strength of that pull.
+        sparsity_cost: Strength of that pull, above 0 where there is a target.
         learn_variance: Whether Gaussian visible units learn their variances.
+        coupling: Of Gaussian visible units with learned variances, "variance" or "deviation": see `models.units`.
     """
 
     epochs: int = 50
@@ -56,6 +58,7 @@ class RBMConfig:
     sparsity_target: float | None = None
     sparsity_cost: float = 0.0
     learn_variance: bool = False
+    coupling: Literal["variance", "deviation"] = "variance"
 
 
 @dataclass(frozen=True)

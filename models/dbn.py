@@ -30,15 +30,16 @@ class DBN:
         visible_type: "bernoulli" for pixels in [0, 1], "gaussian" for standardised pixels. The visible units of all
             machines above the first are Bernoulli.
         code_type: Hidden units of the top machine: "bernoulli", or "gaussian" for the linear code of an autoencoder.
-        pretraining: How every layer is trained.
+        pretraining: How every layer is trained. Machines with Gaussian units are neither centred nor tempered, and
+            linear codes not sparse.
         seed: Decides initial weights, sampling and, for arrays, the order of images; none means random.
 
     Attributes:
         rbms: The machines, bottom up.
 
     Raises:
-        ValueError: No hidden layer, an unknown type of unit, or rectified units below another layer: the visible units
-            above them would be rectified too, and nothing bounds the energy of such a machine.
+        ValueError: No hidden layer, options that `models.rbm.RBM` refuses, or rectified units below another layer: the
+            visible units above them would be rectified too, and nothing bounds the energy of such a machine.
 
     Source: Hinton & Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, Science 313 (2006).
     """
@@ -117,7 +118,7 @@ class DBN:
         Raises:
             ValueError: The net has no weights yet.
 
-        Source: Hinton, Osindero & Teh, Neural Computation 18 (2006), section 6.3. For images of a chosen class, see
+        Source: Hinton, Osindero & Teh, Neural Computation 18 (2006), section 7. For images of a chosen class, see
         `models.up_down.LabelDBN.generate`.
         """
         self._check_weights("generate")
@@ -209,28 +210,29 @@ class DBN:
 
     # Construction ------------------------------------------------------------------------------------------------
 
-    def _make_rbm(self, layer, **kwargs):
-        config = self.pretraining
-        top = layer == len(self.hidden_units) - 1
+    def _make_rbm(self, layer):
+        config, first = self.pretraining, layer == 0
+        linear = self.code_type == "gaussian" and layer == len(self.hidden_units) - 1
+        gaussian = self.visible_type == "gaussian" and first
         same = (
-            "gibbs_steps persistent temperatures sample_reconstruction centering sparsity_target sparsity_cost "
-            "weight_stddev"
+            "hidden_type gibbs_steps persistent temperatures sample_reconstruction sample_data centering "
+            "sparsity_target sparsity_cost coupling learn_variance weight_stddev"
         )
-        binary = not (top and self.code_type == "gaussian") and (layer > 0 or self.visible_type == "bernoulli")
         options = {key: getattr(config, key) for key in same.split()}
-        if not binary:  # what only binary machines have
+        if not first:  # of pixels; the units above are binary
+            options |= {"coupling": "variance", "learn_variance": False}
+        if linear:
+            options |= {"hidden_type": "gaussian", "sparsity_target": None, "sparsity_cost": 0.0}
+        if linear or gaussian:  # what only binary machines have
             options |= {"centering": None, "temperatures": 1}
         return RBM(
             self.hidden_units[layer],
-            visible_type=self.visible_type if layer == 0 else "bernoulli",
-            hidden_type="gaussian" if top and self.code_type == "gaussian" else config.hidden_type,
-            learn_variance=config.learn_variance and layer == 0 and self.visible_type == "gaussian",
-            sample_data=config.sample_data and (layer > 0 or self.visible_type == "bernoulli"),
+            visible_type="gaussian" if gaussian else "bernoulli",
             num_chains=config.batch_size,
             minibatch_size=config.batch_size,
             seed=self._seed(f"rbm {layer}"),
             name=f"rbm_{layer}",
-            **options | kwargs,
+            **options,
         )
 
     def _seed(self, use):
@@ -269,11 +271,12 @@ class DBN:
         inputs, states = self._flat_input(image_shape, "unroll")
         states = self._dropout(states, input_dropout, "visible")
         for i, rbm in enumerate(self.rbms, start=1):
+            up, _ = rbm.directed()
             limit = None if max_norm is None else keras.constraints.MaxNorm(max_norm, axis=0)
             activation = _ACTIVATIONS[rbm.hidden_type]
             layer = keras.layers.Dense(rbm.hidden_units, activation=activation, kernel_constraint=limit, name=f"h{i}")
             states = self._dropout(layer(states), hidden_dropout, f"h{i}")
-            layer.set_weights([rbm.kernel.numpy(), rbm.hidden_bias.numpy()])
+            layer.set_weights(list(map(keras.ops.convert_to_numpy, up)))
         start = keras.initializers.RandomNormal(stddev=logits_stddev, seed=self._seed("logits"))
         logits = keras.layers.Dense(num_classes, kernel_initializer=start, name="logits")(states)
         return keras.Model(inputs, logits, name="dbn_classifier")
@@ -297,15 +300,17 @@ class DBN:
         """
         inputs, states = self._flat_input(image_shape, "autoencoder")
         for i, rbm in enumerate(self.rbms, start=1):
+            up, _ = rbm.directed()
             name = "code" if i == len(self.rbms) else f"encoder_{i}"
             layer = keras.layers.Dense(rbm.hidden_units, activation=_ACTIVATIONS[rbm.hidden_type], name=name)
             states = layer(states)
-            layer.set_weights([rbm.kernel.numpy(), rbm.hidden_bias.numpy()])
+            layer.set_weights(list(map(keras.ops.convert_to_numpy, up)))
         for i, rbm in reversed(list(enumerate(self.rbms, start=1))):
+            _, down = rbm.directed()
             name, activation = ("reconstruction", "linear") if i == 1 else (f"decoder_{i}", "sigmoid")
             layer = keras.layers.Dense(rbm.kernel.shape[0], activation=activation, name=name)
             states = layer(states)
-            layer.set_weights([rbm.kernel.numpy().T, rbm.visible_bias.numpy()])
+            layer.set_weights(list(map(keras.ops.convert_to_numpy, down)))
         outputs = keras.layers.Reshape(inputs.shape[1:], name="image_out")(states)
         return keras.Model(inputs, outputs, name="autoencoder")
 
@@ -332,7 +337,10 @@ class DBN:
     # On disk -----------------------------------------------------------------------------------------------------
 
     def save(self, folder):
-        """Writes `dbn.json` (what the net is) and `dbn.npz` (kernel_0, visible_bias_0, hidden_bias_0, ...)."""
+        """Writes `dbn.json` (what the net is) and `dbn.npz`.
+
+        The arrays are kernel_0, visible_bias_0, hidden_bias_0, ... and, where variances are learned, log_variance_0.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         description = {
@@ -343,11 +351,7 @@ class DBN:
             "pretraining": asdict(self.pretraining),
             "seed": self.seed,
         }
-        weights = {
-            f"{key}_{i}": getattr(rbm, key).numpy()
-            for i, rbm in enumerate(self.rbms)
-            for key in ("kernel", "visible_bias", "hidden_bias")
-        }
+        weights = {name: keras.ops.convert_to_numpy(variable) for name, variable in self._weights().items()}
         np.savez(folder / "dbn.npz", **weights)
         (folder / "dbn.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
@@ -359,7 +363,10 @@ class DBN:
         description["pretraining"] = RBMConfig(**description["pretraining"])
         net = cls(**description)
         with np.load(folder / "dbn.npz") as weights:
-            for i, rbm in enumerate(net.rbms):
-                for key in ("kernel", "visible_bias", "hidden_bias"):
-                    getattr(rbm, key).assign(weights[f"{key}_{i}"])
+            for name, variable in net._weights().items():
+                variable.assign(weights[name])
         return net
+
+    def _weights(self):
+        """All variables that decide what the net computes, by the names that they have on disk."""
+        return {f"{one.name}_{i}": one for i, rbm in enumerate(self.rbms) for one in rbm.trainable_variables}

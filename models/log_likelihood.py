@@ -13,9 +13,10 @@ class LogLikelihood(keras.callbacks.Callback):
     """Adds the mean log-probability of held-out images to the logs of an epoch, in nats.
 
     `log_likelihood` is that mean, `log_z` the log of the partition function it stands on, and `log_z_gap` by how much
-    the reverse estimate of it lies above: the log-likelihood may be too high by so much. Machines with a side of at
-    most 15 binary units are summed exactly, with a gap of 0. Larger ones are estimated by annealed importance sampling,
-    which leaves their own random stream alone; what `ais_log_partition` doubts comes as warnings.
+    the reverse estimate of it lies above: the log-likelihood may be too high by so much, and by more where a mode of
+    the model is missing in both. Machines with a side of at most 15 binary units are summed exactly, with a gap of 0.
+    Larger ones are estimated by annealed importance sampling, which leaves their own random stream alone; what
+    `ais_log_partition` doubts comes as warnings.
 
     Args:
         data: Held-out images, shape (images, num_visible), labels included where the machine has them.

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 class LogPartitionEstimate:
     """Estimates of log Z from below and from above, in nats.
 
-    On average the forward estimate lies below log Z, since it is the logarithm of an unbiased estimate of Z, and the
-    reverse one above it. The forward one is what papers report, and it flatters the model: the log-probabilities that
-    follow from it are too high by what it misses. `gap` says by how much that may be.
+    On average the forward estimate lies below log Z, since it is the logarithm of an unbiased estimate of Z. It is what
+    papers report, and it flatters the model: the log-probabilities that follow from it are too high by what it misses.
+    The reverse one lies above log Z on average as far as its chains start at samples of the model, which here are the
+    ends of the forward ones: `gap` tells how well the chains mix, but a mode that none of them found is in neither.
 
     Args:
         log_z: Forward estimate.
@@ -37,7 +38,7 @@ class LogPartitionEstimate:
 
     @property
     def upper(self):
-        """Upper end of the bracket: the reverse estimate plus three standard errors."""
+        """Upper end of the bracket: the reverse estimate plus three standard errors, which hold copies for samples."""
         return self.reverse_log_z + 3 * self.reverse_standard_error
 
     @property

@@ -9,6 +9,7 @@ from keras import ops
 from models.annealed_units import BinaryPath, GaussianPath
 from models.annealing import AnnealedChains
 from models.closed_form import check_count
+from models.data_range import check_unit_interval
 from models.log_partition_estimate import LogPartitionEstimate
 
 MOST_BITS = 25  # 2^25 states of 784 x 25 units take some 100 s of processor time; every unit more doubles it
@@ -100,7 +101,7 @@ def ais_log_partition(rbm, data=None, chains=100, betas=None, seed=None):
         effective number of chains is below a tenth, or forward and reverse estimate are more than 3 nats apart.
 
     Raises:
-        ValueError: Other hidden units, weights that are not finite, or arguments out of range.
+        ValueError: Other hidden units, weights that are not finite, or arguments or data out of range.
 
     Source: Salakhutdinov & Murray, On the Quantitative Analysis of Deep Belief Networks, ICML 2008. Reverse chains:
     Burda, Grosse & Salakhutdinov, Accurate and Conservative Estimates of MRF Log-Likelihood, AISTATS 2015.
@@ -162,15 +163,26 @@ def log_probability(rbm, visible, log_z):
             as `ais_log_partition(...).log_z`, makes the result too high by what it misses.
 
     Returns:
-        Shape (batch,), NumPy, float64.
+        Shape (batch,), NumPy, float64. A mean above 0, which binary units cannot have, is warned of: `log_z` misses a
+        mode then that no chain has found.
+
+    Raises:
+        ValueError: Binary units, and values outside [0, 1].
     """
-    return -ops.convert_to_numpy(rbm.free_energy(visible)).astype("float64") - log_z
+    binary = rbm.visible_type == "bernoulli"
+    if binary:
+        check_unit_interval("visible", visible)
+    values = -ops.convert_to_numpy(rbm.free_energy(visible)).astype("float64") - log_z
+    if binary and np.mean(values) > 0:
+        excess = f"{np.mean(values):.1f}"
+        warnings.warn(f"Mean log-probability above 0: log Z is too low, by {excess} nats at least.", stacklevel=2)
+    return values
 
 
 def _annealed_chains(rbm, data, seed):
     kernel, bias, hidden_bias = (_numbers(weight) for weight in (rbm.kernel, rbm.visible_bias, rbm.hidden_bias))
     dtype = rbm.compute_dtype
-    data = None if data is None else _checked_data(data, len(bias))
+    data = None if data is None else _checked_data(rbm, data)
     if rbm.visible_type == "bernoulli":
         path = BinaryPath(_base_bias(data, len(bias), rbm.label_units), bias, rbm.label_units, dtype)
         return AnnealedChains(kernel, hidden_bias, path, seed, dtype)
@@ -179,7 +191,7 @@ def _annealed_chains(rbm, data, seed):
         base = np.zeros_like(bias) if data is None else data[0], np.ones_like(bias)
     else:
         base = data.mean(axis=0), data.var(axis=0) + SMOOTHING * variance  # a constant pixel has no variance of its own
-    kernel = kernel / (variance if rbm.coupling == "variance" else np.sqrt(variance))[:, None]
+    kernel = _numbers(ops.convert_to_numpy(rbm.directed()[0][0]))
     return AnnealedChains(kernel, hidden_bias, GaussianPath(*base, bias, variance, dtype), seed, dtype)
 
 
@@ -208,16 +220,16 @@ def _resampled(log_weights, random):
 
 
 def _reasons_for_doubt(estimate, uniform, chains):
-    """One sentence for each reason not to trust the estimate."""
+    """One sentence for each reason not to trust the estimate; what is no number is doubted too."""
     effective = min(estimate.effective_chains, estimate.reverse_effective_chains)
     reasons = {
         "The base rate knows nothing of the data, which can make the estimate wrong by 15 to 22 nats beside a standard "
         "error below 1: pass training images as `data`": uniform,
         f"The weight of {chains} chains is that of {effective:.1f}: take more inverse temperatures": (
-            effective < LEAST_SHARE * chains
+            not effective >= LEAST_SHARE * chains
         ),
         f"Forward and reverse estimate are {estimate.gap:.1f} nats apart: take more inverse temperatures": (
-            abs(estimate.gap) > WIDEST_GAP
+            not abs(estimate.gap) <= WIDEST_GAP
         ),
     }
     return tuple(sentence for sentence, holds in reasons.items() if holds)
@@ -242,10 +254,12 @@ def _check_built(rbm):
         raise ValueError("The machine has no weights yet. Train it, load it, or call its `build((None, num_visible))`.")
 
 
-def _checked_data(data, num_visible):
-    data = np.asarray(data, dtype="float64")
+def _checked_data(rbm, data):
+    data, num_visible = np.asarray(data, dtype="float64"), _number_visible(rbm)
     if data.ndim != 2 or data.shape[1] != num_visible or not len(data):
         raise ValueError(f"`data` must have shape (images, {num_visible}). Received: data of shape {data.shape}")
+    if rbm.visible_type == "bernoulli":
+        check_unit_interval("data", data)
     return data
 
 

@@ -33,7 +33,7 @@ CONTRAST_FLOOR = 0.01  # of the mean variance of patches, added to each one's: f
 CHUNK_ROWS = 5000  # patches per call of the training step
 _FROM_CONFIG = (
     "hidden_type gibbs_steps persistent temperatures sample_reconstruction centering sparsity_target sparsity_cost "
-    "learn_variance weight_stddev"
+    "coupling learn_variance weight_stddev"
 )
 
 
@@ -57,10 +57,7 @@ class PatchFilters:
 
     def fold(self):
         """Kernel (patch values, filters) and bias (filters,) that give the hidden inputs from patches as they are."""
-        kernel = self.rbm.kernel.numpy()
-        if self.rbm.log_variance is not None:  # hidden units see v / q
-            kernel = kernel / np.exp(self.rbm.log_variance.numpy())[:, None]
-        bias = self.rbm.hidden_bias.numpy()
+        kernel, bias = (keras.ops.convert_to_numpy(weights) for weights in self.rbm.directed()[0])
         return fold_whitening(kernel, bias, self.whitening, self.contrast is not None, self.deviation)
 
 

@@ -5,6 +5,18 @@ from keras import ops
 UNITS_AT_ONCE = 16  # switched together: 3 MB per 100 images with 500 hidden units in float32
 
 
+def pseudo_log_likelihood(rbm, visible, log_sum):
+    """What `models.rbm.RBM.pseudo_log_likelihood` returns, from `log_sum` as in `log_odds`."""
+    binary = visible.shape[1] - rbm.label_units
+    states, labels = visible[:, :binary], visible[:, binary:]
+    kernel, biases = rbm.kernel[:binary], rbm.visible_bias[:binary]
+    odds = log_odds(states, ops.matmul(visible, rbm.kernel), kernel, biases, log_sum)
+    total = log_probability(states, odds)
+    if rbm.label_units:
+        total = total + ops.sum(labels * ops.log_softmax(-rbm.free_energy_by_label(states)), axis=1)
+    return total
+
+
 def log_odds(states, inputs, kernel, biases, log_sum):
     """Log p(v_i = 1 | all other units) - log p(v_i = 0 | all other units) of every binary unit i, in nats.
 

@@ -4,8 +4,10 @@ import keras
 from keras import ops
 
 from models.chains import data_chains, gibbs_chain, tempered_chains
-from models.closed_form import ClosedFormModel, check_choice, check_count
-from models.pseudo_likelihood import log_odds, log_probability
+from models.closed_form import ClosedFormModel
+from models.data_range import check_unit_interval
+from models.pseudo_likelihood import pseudo_log_likelihood
+from models.rbm_options import check_options
 from models.statistics import centered, moved_offset, statistics_gap, variance_gap, with_sparsity
 from models.units import BernoulliUnits, GaussianUnits, LabelledUnits, NoisyRectifiedUnits, bounded_log_variance
 
@@ -33,7 +35,7 @@ class RBM(ClosedFormModel):
     | h0 in the positive statistics v0 h0 | probabilities (means) |
     | h0 that drives the reconstruction | sampled |
     | v1, h1, ... between (k > 1) | sampled |
-    | vk in the negative statistics | probabilities (means); sampled with `sample_reconstruction` |
+    | vk in the negative statistics | probabilities (means); sampled with `sample_reconstruction` or `learn_variance` |
     | hk in the negative statistics vk hk | probabilities (means) |
     | labels in vk | as vk: softmax probabilities, or one label sampled |
 
@@ -64,7 +66,8 @@ class RBM(ClosedFormModel):
         sparsity_target: Mean activity that hidden units are drawn to, in (0, 1); none for no such pull.
         sparsity_cost: Strength of that pull, on biases and weights.
         coupling: "variance" or "deviation", of Gaussian visible units: see `models.units.GaussianUnits`.
-        learn_variance: Whether Gaussian visible units learn `log_variance` (num_visible,); it starts at 0.
+        learn_variance: Whether Gaussian visible units learn `log_variance` (num_visible,); it starts at 0. Means have
+            no variance to compare with the data's, so that vk is sampled then.
         weight_stddev: Standard deviation of the initial kernel; biases start at 0 (see `set_visible_bias`).
         minibatch_size: Rows per update when `fit` gets larger batches; none means one update per batch.
         seed: Integer that decides the initial kernel and all sampling; none means a random one.
@@ -119,34 +122,10 @@ class RBM(ClosedFormModel):
         self.coupling = coupling
         self.learn_variance = learn_variance
         self.weight_stddev = weight_stddev
-        self._check()
+        check_options(self)
         self.log_variance = None
         self._visible = None  # made with the weights
         self._hidden = _HIDDEN[hidden_type]() if hidden_type == "gaussian" else _HIDDEN[hidden_type]
-
-    def _check(self):
-        check_choice("visible_type", self.visible_type, ("bernoulli", "gaussian"))
-        check_choice("hidden_type", self.hidden_type, tuple(_HIDDEN))
-        check_choice("coupling", self.coupling, ("variance", "deviation"))
-        check_choice("centering", self.centering, (None, "data", "enhanced"))
-        for key in ("hidden_units", "gibbs_steps", "num_chains", "temperatures"):
-            check_count(key, getattr(self, key))
-        check_count("label_units", self.label_units, least=0)
-        binary = self.visible_type == self.hidden_type == "bernoulli"
-        gaussian, target = self.visible_type == "gaussian", self.sparsity_target
-        for refused, sentence in (
-            (gaussian and self.hidden_type == "gaussian", "Gaussian units on both sides have no bounded energy"),
-            (self.centering and not binary, "`centering` is defined here for binary units on both sides"),
-            (self.temperatures > 1 and not binary, "`temperatures` above 1 need binary units on both sides"),
-            (self.temperatures > 1 and not self.persistent, "`temperatures` above 1 need persistent=True"),
-            (self.sample_data and gaussian, "`sample_data` needs binary visible units"),
-            (self.learn_variance and not gaussian, "`learn_variance` needs Gaussian visible units"),
-            (self.label_units and gaussian, "`label_units` need binary visible units beside them"),
-            (self.label_units == 1, "`label_units` must be at least 2, or 0 for none"),
-            (target is not None and not 0 < target < 1, "`sparsity_target` must be above 0 and below 1, or None"),
-        ):
-            if refused:
-                raise ValueError(f"{sentence}. Received: {self.get_config()}")
 
     def build(self, input_shape):
         """Makes the weights for data of shape (batch, num_visible), labels included."""
@@ -286,8 +265,8 @@ class RBM(ClosedFormModel):
     def pseudo_log_likelihood(self, visible):
         """Sum over units of log p(v_i | all other visible units), in nats: shape (batch, num_visible) -> (batch,).
 
-        Exact, with every unit switched once: it costs num_visible free energies per image. For a value between 0
-        and 1 it is the expected log-probability of a bit that is 1 with that probability. A group of label units
+        Exact, with every unit switched on and off: it costs 2 num_visible free energies per image. For a value between
+        0 and 1 it is the expected log-probability of a bit that is 1 with that probability. A group of label units
         counts as one unit.
 
         Raises:
@@ -300,16 +279,7 @@ class RBM(ClosedFormModel):
                 "The pseudo-log-likelihood is defined for binary visible units. Compare free energies instead. "
                 f'Received: visible_type="{self.visible_type}"'
             )
-        visible = self._tensor(visible)
-        binary = visible.shape[1] - self.label_units
-        states, labels = visible[:, :binary], visible[:, binary:]
-        kernel, biases = self.kernel[:binary], self.visible_bias[:binary]
-        total = log_probability(
-            states, log_odds(states, self._to_hidden(visible), kernel, biases, self._hidden_log_sum)
-        )
-        if self.label_units:
-            total = total + ops.sum(labels * ops.log_softmax(-self.free_energy_by_label(states)), axis=1)
-        return total
+        return pseudo_log_likelihood(self, self._tensor(visible), self._hidden_log_sum)
 
     def set_visible_bias(self, mean, margin=0.001):
         """Sets the visible biases so that, without hidden units, the model has the data's mean; offsets too.
@@ -319,14 +289,30 @@ class RBM(ClosedFormModel):
             margin: Binary units: means are clipped to [margin, 1 - margin] before log(p / (1 - p)), since pixels
                 that are always off would get a bias of minus infinity.
 
+        Raises:
+            ValueError: Binary units, and means outside [0, 1].
+
         Source: Practical guide, section 8.
         """
         if not self.built:
             self.build((None, len(mean)))
+        if self.visible_type == "bernoulli":
+            check_unit_interval("mean", mean)
         mean = self._tensor(mean)
         self.visible_bias.assign(self._visible.biases_for_mean(mean, margin))
         if self.centering:
             self.visible_offset.assign(mean)
+
+    def directed(self):
+        """The machine as two directed layers, which give the hidden inputs and the visible means.
+
+        Returns:
+            (kernel, bias) up, of shapes (num_visible, hidden_units) and (hidden_units,), and (kernel, bias) down. With
+            learned variances the kernels hold them; otherwise they are `kernel` and its transpose.
+        """
+        up = ops.transpose(self._visible.coupled(ops.transpose(self.kernel)))
+        down = self._visible.scaled_inputs(ops.transpose(self.kernel))
+        return (up, self.hidden_bias), (down, self.visible_bias)
 
     def _hidden_log_sum(self, inputs):
         return self._hidden.log_sum(inputs, self.hidden_bias)
@@ -371,7 +357,7 @@ class RBM(ClosedFormModel):
             training: Whether persistent chains move on.
         """
         if not self.persistent:
-            return data_chains(self, hidden, self.gibbs_steps, self.sample_reconstruction)
+            return data_chains(self, hidden, self.gibbs_steps, self.sample_reconstruction or self.learn_variance)
         reconstruction = self.visible_probabilities(hidden)
         if self.temperatures == 1:
             chains = negative = self.gibbs_chain(self.chains, self.gibbs_steps)

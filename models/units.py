@@ -37,6 +37,11 @@ class BernoulliUnits:
     bias_statistic = coupled
 
     @staticmethod
+    def scaled_inputs(inputs):
+        """What is added to the biases: the inputs themselves."""
+        return inputs
+
+    @staticmethod
     def mean(inputs, biases):
         """Probability that each unit is 1, same shape as `inputs`."""
         return ops.sigmoid(inputs + biases)
@@ -101,9 +106,13 @@ class GaussianUnits:
         own = 0.5 * self._times_variance(ops.square(states - biases), -1)
         return own - self.power * self.coupled(states) * inputs
 
+    def scaled_inputs(self, inputs):
+        """What is added to the biases: the inputs themselves, or times the deviation."""
+        return self._times_variance(inputs, 1 - self.power)
+
     def mean(self, inputs, biases):
         """Mean of each unit, same shape as `inputs`."""
-        return biases + self._times_variance(inputs, 1 - self.power)
+        return biases + self.scaled_inputs(inputs)
 
     def sample(self, mean, seed):
         """The mean plus noise of variance q."""
@@ -199,6 +208,10 @@ class LabelledUnits:
         return states
 
     bias_statistic = coupled
+
+    def scaled_inputs(self, inputs):
+        """What is added to the biases: the inputs themselves."""
+        return inputs
 
     def mean(self, inputs, biases):
         """Means of the units, and probabilities of the labels, which sum to 1."""

@@ -164,6 +164,26 @@ def test_gaussian_net_learns_standardised_images():
     assert dbn.rbms[1].visible_type == "bernoulli"
 
 
+@pytest.mark.parametrize("coupling", ["variance", "deviation"])
+def test_what_is_made_of_a_net_with_learned_variances_computes_the_same(coupling, tmp_path):
+    pretraining = RBMConfig(epochs=1, learn_variance=True, coupling=coupling)
+    dbn = net(pretraining=pretraining, num_visible=64, visible_type="gaussian")
+    dbn.rbms[0].log_variance.assign(np.random.default_rng(0).normal(size=64))
+    images = np.random.default_rng(1).normal(size=(5, 64)).astype("float32")
+    features = dbn.encode(images).numpy()
+    dbn.save(tmp_path)
+    np.testing.assert_array_equal(DBN.load(tmp_path).encode(images).numpy(), features)
+    classifier, autoencoder = dbn.unroll(10), dbn.autoencoder()
+    hidden = keras.Model(classifier.input, classifier.get_layer("h2").output)
+    np.testing.assert_allclose(hidden(images).numpy(), features, atol=1e-6)
+    np.testing.assert_allclose(autoencoder(images).numpy(), dbn.decode(features).numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_pixels_that_are_no_probabilities_are_refused():
+    with pytest.raises(ValueError, match=r"`mean` has values from 0 to .*: divide grey levels by 255"):
+        net().pretrain_layerwise(255 * digits()[:100])
+
+
 def test_build_dbn_follows_the_configuration():
     config = DBNConfig(image_size=(4, 5), channels=3, hidden_units=(7, 6), pretraining=RBMConfig(gibbs_steps=2))
     dbn = build_dbn(config, seed=1)

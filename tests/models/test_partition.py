@@ -148,8 +148,27 @@ def test_grey_levels_give_at_most_the_expectation_over_their_bits():
     grey = np.random.default_rng(0).random((20, 5))
     bits = states(5)
     probabilities = np.prod(np.where(bits[None] == 1, grey[:, None], 1 - grey[:, None]), axis=-1)
-    expected = probabilities @ log_probability(rbm, bits, 0.0)
-    assert np.all(log_probability(rbm, grey, 0.0) < expected)
+    log_z = exact_log_partition(rbm)
+    expected = probabilities @ log_probability(rbm, bits, log_z)
+    assert np.all(log_probability(rbm, grey, log_z) < expected)
+
+
+def test_a_mean_above_0_is_warned_of():
+    rbm = machine(5, 4)
+    log_z = exact_log_partition(rbm)
+    excess = float(np.mean(log_probability(rbm, states(5), log_z))) + 30
+    with pytest.warns(UserWarning, match=f"log Z is too low, by {excess:.1f} nats at least"):
+        log_probability(rbm, states(5), log_z - 30)
+
+
+def test_grey_levels_up_to_255_are_refused():
+    rbm, grey = machine(5, 4), np.full((3, 5), 255.0)
+    with pytest.raises(ValueError, match="`visible` has values from 255 to 255: divide grey levels by 255"):
+        log_probability(rbm, grey, 0.0)
+    with pytest.raises(ValueError, match="`data` has values from 255 to 255"):
+        ais_log_partition(rbm, grey)
+    with pytest.raises(ValueError, match=r"`mean` has values from 0 to nan|`mean` has values from nan to nan"):
+        rbm.set_visible_bias(np.array([0, 0, 0, 0, np.nan]))
 
 
 # Annealed estimates ---------------------------------------------------------------------------------------------------

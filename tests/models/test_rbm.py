@@ -342,7 +342,11 @@ def test_survives_its_configuration():
         {"hidden_units": 3, "sample_data": True, "visible_type": "gaussian"},
         {"hidden_units": 3, "label_units": 1},
         {"hidden_units": 3, "label_units": 2, "visible_type": "gaussian"},
-        {"hidden_units": 3, "sparsity_target": 1.0},
+        {"hidden_units": 3, "sparsity_target": 1.0, "sparsity_cost": 1.0},
+        {"hidden_units": 3, "sparsity_target": 0.1},
+        {"hidden_units": 3, "sparsity_cost": 1.0},
+        {"hidden_units": 3, "sparsity_target": 0.1, "sparsity_cost": 1.0, "hidden_type": "gaussian"},
+        {"hidden_units": 3, "coupling": "deviation"},
     ],
 )
 def test_refuses_what_is_out_of_range(arguments):

@@ -238,8 +238,21 @@ def test_grey_data_are_drawn_anew_in_every_update(monkeypatch):
     assert not np.array_equal(*seen)
 
 
+@pytest.mark.parametrize("options", ["variance", "deviation", "rectified variance"])
+def test_learned_variances_become_those_of_the_data(options):
+    """Independent units of different variance, and no weights that could explain them."""
+    deviations = np.array([0.5, 0.7, 1.0, 1.3, 2.0, 3.0])
+    data = deviations * np.random.default_rng(0).normal(size=(2000, VISIBLE))
+    rbm = machine(**OPTIONS[options] | {"minibatch_size": 100})
+    for weights in rbm.trainable_variables:
+        weights.assign(np.zeros(weights.shape))
+    rbm.compile(MomentumSGD(0.02, 0.0))
+    rbm.fit(data, batch_size=1000, epochs=30, verbose=0)
+    np.testing.assert_allclose(np.exp(numbers(rbm.log_variance)), data.var(0), rtol=0.15)
+
+
 def test_learned_variance_stays_above_its_least_value():
-    rbm = machine(**GAUSSIAN, minibatch_size=5, sample_reconstruction=True)
+    rbm = machine(**GAUSSIAN, minibatch_size=5)
     rbm.log_variance.assign(np.full(VISIBLE, -18.3))
     rbm.kernel.assign(np.zeros(rbm.kernel.shape))
     rbm.visible_bias.assign(np.zeros(VISIBLE))
