@@ -1,15 +1,41 @@
 """Settings that do not go together: refused before anything runs, each with its cure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from components.errors import UsageError
-from components.measures import ALL, MEASURES, option
+from components.measures import ALL, MEASURES
 from models.config import AlexNetConfig, DBNConfig
 from pipeline.config import RunConfig
+from pipeline.fields import flatten
+from pipeline.presets import PRESETS
+
+_DEFAULTS = flatten(asdict(RunConfig("")))
+_ALL_BASES = (_DEFAULTS, *(flatten(asdict(preset.config)) for preset in PRESETS.values()))
+_OF_NETS = "input_dropout hidden_dropout max_norm top_layer_epochs"
+
+
+class _Owned(NamedTuple):
+    """Fields of something that a run may lack.
+
+    Args:
+        section: where the fields are, such as "model.pretraining".
+        names: of the fields, with blanks between them.
+        owner: what reads them.
+        there: whether the run has it.
+        instead: what the run has instead.
+    """
+
+    section: str
+    names: str
+    owner: str
+    there: bool
+    instead: str
 
 
 def check_combinations(config: RunConfig) -> None:
-    """Refuses settings that exclude each other, or that the model's objective would silently pass over.
+    """Refuses settings that exclude each other, or that the run would silently pass over.
 
     Raises:
         UsageError: The first such combination, with its cure.
@@ -24,15 +50,42 @@ def _combinations(config: RunConfig) -> Iterator[tuple[bool, str]]:
     yield from _of_alexnet(config, model) if isinstance(model, AlexNetConfig) else _of_dbn(config, model)
     yield from _of_training(config)
     kind, mine = f"model.objective is {model.objective}", MEASURES[model.objective]
-    for measure in ALL:
-        value = getattr(config.gates, measure.bound)
-        yield (
-            measure not in mine and value is not None,
-            (
-                f"{kind}, which has no {measure.words} for gates.{measure.bound} to bound; set it to none with "
-                f"{option(measure.bound)} none"
-            ),
-        )
+    gates = (
+        _Owned("gates", name, f"the {one.words}", one in mine, f"{kind}, which has no {one.words} to bound")
+        for one in ALL
+        for name in (one.bound, one.change)
+        if name
+    )
+    yield from _passed_over(config, gates)
+
+
+def _passed_over(
+    config: RunConfig, rows: Iterable[_Owned], bases: Sequence[Mapping[str, Any]] = (_DEFAULTS,)
+) -> Iterator[tuple[bool, str]]:
+    """Fields that are set although the run lacks what reads them.
+
+    Args:
+        config: of the run.
+        rows: what reads which fields.
+        bases: configurations that this one may have started from; set is what differs from the nearest of them.
+    """
+    values = flatten(asdict(config))
+    for row in rows:
+        keys = [f"{row.section}.{name}" for name in row.names.split()]
+        base = min(bases, key=lambda base: sum(values[key] != base.get(key) for key in keys))
+        for key in keys:
+            yield (
+                not row.there and values[key] != base[key],
+                (
+                    f"{key} is of {row.owner}, but {row.instead}; leave it out, or set it back with "
+                    f"--{key.replace('_', '-')} {_text(base[key])}"
+                ),
+            )
+
+
+def _text(value: Any) -> str:
+    """A value as it is written on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
 
 
 def _of_training(config: RunConfig) -> Iterator[tuple[bool, str]]:
@@ -62,6 +115,8 @@ def _of_training(config: RunConfig) -> Iterator[tuple[bool, str]]:
             "--training.warmup-epochs"
         ),
     )
+    plateau, kind = training.schedule == "plateau", f"training.schedule is {training.schedule}"
+    yield from _passed_over(config, [_Owned("training", "plateau_epochs", "the plateau schedule", plateau, kind)])
 
 
 def _of_alexnet(config: RunConfig, model: AlexNetConfig) -> Iterator[tuple[bool, str]]:
@@ -76,11 +131,9 @@ def _of_alexnet(config: RunConfig, model: AlexNetConfig) -> Iterator[tuple[bool,
         model.initial_weights is not None and model.pretraining.patches > 0,
         ("model.initial_weights and model.pretraining.patches both decide the first weights; leave out one of them"),
     )
-    for name in ("input_dropout", "hidden_dropout", "max_norm", "top_layer_epochs"):
-        yield (
-            bool(getattr(config.training, name)),
-            (f"training.{name} is of deep belief nets, but model.family is alexnet; leave it out"),
-        )
+    yield from _passed_over(
+        config, [_Owned("training", _OF_NETS, "deep belief nets", False, "model.family is alexnet")]
+    )
 
 
 def _of_dbn(config: RunConfig, model: DBNConfig) -> Iterator[tuple[bool, str]]:
@@ -109,6 +162,7 @@ def _of_dbn(config: RunConfig, model: DBNConfig) -> Iterator[tuple[bool, str]]:
             "--model.pretraining.hidden-type bernoulli"
         ),
     )
+    yield from _passed_over_by_dbn(config, model)
     yield (
         len(model.up_down.epochs) != len(model.up_down.gibbs_steps),
         (
@@ -129,21 +183,65 @@ def _of_dbn(config: RunConfig, model: DBNConfig) -> Iterator[tuple[bool, str]]:
         ("model.pretraining.sample_data needs binary visible units; leave out --model.visible-type gaussian"),
     )
     yield (
-        config.training.label_smoothing > 0,
-        ("training.label_smoothing is of AlexNet, but model.family is dbn; leave it out"),
+        cd.sparsity_target is not None and cd.sparsity_cost == 0,
+        (
+            "model.pretraining.sparsity_target draws nothing to it while model.pretraining.sparsity_cost is 0; raise "
+            "that, such as --model.pretraining.sparsity-cost 0.1"
+        ),
     )
     yield (
-        config.training.label_share < 1 and objective != "classification",
-        (f"training.label_share is of classifiers trained by back-propagation, but {kind}; leave it out"),
+        cd.sparsity_target is None and cd.sparsity_cost > 0,
+        (
+            "model.pretraining.sparsity_cost has no mean activity to draw to; add one, such as "
+            "--model.pretraining.sparsity-target 0.1"
+        ),
     )
-    propagated = objective in ("classification", "reconstruction")
-    for name, off in (("averaging", 0), ("accumulation", 1), ("warmup_epochs", 0)):
-        yield (
-            not propagated and getattr(config.training, name) != off,
-            (f"training.{name} is of back-propagation, but {kind}; leave it out"),
-        )
-    for name in ("input_dropout", "hidden_dropout", "max_norm", "top_layer_epochs"):
-        yield (
-            objective != "classification" and bool(getattr(config.training, name)),
-            (f"training.{name} is of classifiers trained by back-propagation, but {kind}; leave it out"),
-        )
+
+
+def _passed_over_by_dbn(config: RunConfig, model: DBNConfig) -> Iterator[tuple[bool, str]]:
+    """What neither pretraining nor the training to the objective reads.
+
+    Options of layers are refused where no layer has a use for them (above a Gaussian one, others are centred), sparsity
+    also where the code is linear: its units have no activity. Numbers that every training has may be left of a preset
+    for another objective, as `epochs` is in `run digits-dbn --model.objective joint`: then nobody has set them.
+    """
+    objective, one_layer = model.objective, len(model.hidden_units) == 1
+    kind = f"model.objective is {objective}"
+    classifier, linear = objective == "classification", objective == "reconstruction"
+    gaussian, rectified = model.visible_type == "gaussian", model.pretraining.hidden_type == "nrelu"
+    binary, drawn = not (one_layer and (gaussian or rectified)), not model.pretraining.persistent
+    learned = model.pretraining.learn_variance
+    cd, fit, by_fit = "model.pretraining", "training", "back-propagation"
+    switches = [
+        _Owned(fit, "label_smoothing", "AlexNet", False, "model.family is dbn"),
+        _Owned(fit, f"label_share {_OF_NETS}", "classifiers trained by back-propagation", classifier, kind),
+        _Owned(fit, "averaging accumulation warmup_epochs", by_fit, classifier or linear, kind),
+        _Owned(
+            cd, "gaussian_learning_rate", "Gaussian layers", gaussian or linear,
+            "no layer is Gaussian: all take model.pretraining.learning_rate",
+        ),
+        _Owned(
+            cd, "learning_rate", "layers that are not Gaussian", not (gaussian and one_layer),
+            "the only one is: it takes model.pretraining.gaussian_learning_rate",
+        ),
+        _Owned(cd, "centering temperatures", "binary layers", binary, "the only layer has other units"),
+        _Owned(cd, "coupling", "learned variances", learned, "model.pretraining.learn_variance is false"),
+        _Owned(
+            cd, "sample_reconstruction", "chains that start at the data", drawn,
+            "model.pretraining.persistent is true: such chains are always sampled",
+        ),
+        _Owned(cd, "sparsity_target sparsity_cost", "binary units", not linear, f"{kind}: its code is linear"),
+    ]  # fmt: skip
+    numbers = [
+        _Owned(
+            fit, "epochs batch_size learning_rate momentum weight_cost schedule plateau_epochs patience", by_fit,
+            classifier or linear, kind,
+        ),
+        _Owned(
+            "model.up_down", "epochs gibbs_steps batch_size learning_rate momentum weight_cost schedule",
+            "the objective joint", objective == "joint", kind,
+        ),
+        _Owned("model.partition", "chains temperatures", "the objective density", objective == "density", kind),
+    ]  # fmt: skip
+    yield from _passed_over(config, switches)
+    yield from _passed_over(config, numbers, _ALL_BASES)

@@ -1,11 +1,21 @@
 """Settings that do not go together: each refusal names them and its cure."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from components.errors import UsageError
-from models.config import AlexNetConfig, DBNConfig, PatchConfig, RBMConfig, TrainingConfig, UpDownConfig
+from models.config import (
+    AlexNetConfig,
+    DBNConfig,
+    PartitionConfig,
+    PatchConfig,
+    RBMConfig,
+    TrainingConfig,
+    UpDownConfig,
+)
+from pipeline.arguments import parse
 from pipeline.combinations import check_combinations
 from pipeline.config import GatesConfig, RunConfig
 
@@ -36,6 +46,12 @@ def test_plain_configurations_of_every_objective_pass(objective: str):
         run("reconstruction", gates=GatesConfig(max_squared_error=3.0)),
         run("density", gates=GatesConfig(min_log_probability=-90.0)),
         run("density", pretraining=RBMConfig(temperatures=5, persistent=True)),
+        run("joint", up_down=UpDownConfig(epochs=(1,), gibbs_steps=(1,), learning_rate=0.1)),
+        run("density", partition=PartitionConfig(chains=10)),
+        run(pretraining=RBMConfig(sparsity_target=0.1, sparsity_cost=0.1)),
+        run("reconstruction", pretraining=RBMConfig(gaussian_learning_rate=0.01, centering="data")),
+        run(visible_type="gaussian", pretraining=RBMConfig(gaussian_learning_rate=0.01)),
+        run(hidden_units=(9, 9), visible_type="gaussian", pretraining=RBMConfig(centering="data", learning_rate=0.2)),
         run("reconstruction", training=TrainingConfig(averaging=0.99, accumulation=2, warmup_epochs=1)),
         alexnet(TrainingConfig(schedule="plateau", label_smoothing=0.1)),
         alexnet(TrainingConfig(averaging=0.999, warmup_epochs=2), pretraining=PatchConfig(patches=100)),
@@ -65,6 +81,43 @@ def test_what_belongs_together_passes(config: RunConfig):
         (run("joint", training=TrainingConfig(hidden_dropout=0.5)), "training.hidden_dropout is of classifiers"),
         (run("reconstruction", training=TrainingConfig(max_norm=3.0)), "model.objective is reconstruction; leave it"),
         (run("density", gates=GatesConfig(max_top1_error=2.0)), "has no top-1 error .*--gates.max-top1-error none"),
+        (
+            run(up_down=UpDownConfig(epochs=(1,))),
+            "of the objective joint.*--model.up-down.epochs 100,100,100",
+        ),
+        (run("joint", partition=PartitionConfig(chains=9)), "chains is of the objective density"),
+        (run(pretraining=RBMConfig(sparsity_target=0.1)), "raise that, .* --model.pretraining.sparsity-cost 0.1"),
+        (run(pretraining=RBMConfig(sparsity_cost=0.1)), "add one, .* --model.pretraining.sparsity-target 0.1"),
+        (
+            run("reconstruction", pretraining=RBMConfig(sparsity_target=0.1, sparsity_cost=0.1)),
+            "sparsity_target is of binary units, .* reconstruction: its code is linear.* --.*sparsity-target none",
+        ),
+        (
+            run(visible_type="gaussian", pretraining=RBMConfig(centering="data")),
+            "centering is of binary layers, but the only layer has other units; .* --model.pretraining.centering none",
+        ),
+        (
+            run(pretraining=RBMConfig(hidden_type="nrelu", persistent=True, temperatures=5)),
+            "temperatures is of binary layers, .* --model.pretraining.temperatures 1",
+        ),
+        (
+            run(pretraining=RBMConfig(persistent=True, sample_reconstruction=True)),
+            "but model.pretraining.persistent is true.* --model.pretraining.sample-reconstruction false",
+        ),
+        (
+            run(visible_type="gaussian", pretraining=RBMConfig(coupling="deviation")),
+            "coupling is of learned variances, but model.pretraining.learn_variance is false",
+        ),
+        (run(pretraining=RBMConfig(gaussian_learning_rate=0.01)), "no layer is Gaussian: .*pretraining.learning_rate;"),
+        (
+            run(visible_type="gaussian", pretraining=RBMConfig(learning_rate=0.01)),
+            "the only one is: it takes model.pretraining.gaussian_learning_rate;",
+        ),
+        (alexnet(TrainingConfig(plateau_epochs=3)), "plateau_epochs is of the plateau schedule, but .* cosine"),
+        (
+            run("density", gates=GatesConfig(max_error_increase=1.0)),
+            "which has no top-1 error to bound; .*--gates.max-error-increase 0.0",
+        ),
         (run(training=TrainingConfig(label_smoothing=0.1)), "label_smoothing is of AlexNet, but model.family is dbn"),
         (run("joint", training=TrainingConfig(averaging=0.9)), "averaging is of back-propagation, but .* joint"),
         (
@@ -88,3 +141,21 @@ def test_what_does_not_is_refused_in_one_sentence(config: RunConfig, words: str)
     with pytest.raises(UsageError, match=words) as error:
         check_combinations(config)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("objective", ["joint", "density"])
+@pytest.mark.parametrize("name", sorted({field.name for field in fields(TrainingConfig)} - {"use_validation"}))
+def test_nothing_of_back_propagation_is_passed_over(objective: str, name: str):
+    other = {"schedule": "constant", "max_norm": 1.0}.get(name) or getattr(TrainingConfig(), name) + 1
+    with pytest.raises(UsageError, match=f"^training.{name} is of .*, but model.* set it back with --training"):
+        check_combinations(run(objective, TrainingConfig(**{name: other})))
+
+
+def test_what_a_preset_has_for_another_objective_was_set_by_nobody():
+    given = ["digits-dbn", "--model.objective", "joint", "--gates.max-top1-error", "none", "--name", "x"]
+    check_combinations(parse(given).config)
+    check_combinations(parse(["mnist-dbn-updown", "--model.objective", "classification"]).config)
+    with pytest.raises(UsageError, match=r"training.epochs is .* set it back with --training.epochs 60"):
+        check_combinations(parse([*given, "--training.epochs", "10"]).config)
+    with pytest.raises(UsageError, match=r"dropout is .* set it back with --training.input-dropout 0.0"):
+        check_combinations(parse(["mnist-dbn-dropout", "--model.objective", "joint"]).config)
