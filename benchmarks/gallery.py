@@ -133,7 +133,10 @@ def _stack(net: DBN, data: Data) -> Iterator[Picture]:
     starts = np.asarray(net.encode(data.images[:SAMPLES], below))
     moments = rbm_readings.gibbs_moments(net.rbms[-1], starts, STEPS)
     states = np.stack([np.asarray(net.decode(states, below)) for states in moments])
-    caption = "Gibbs chains in the top machine start at training images, and each moment is carried down to the pixels."
+    caption = (
+        "Gibbs chains in the top machine start at training images, and each moment is carried down to the pixels. "
+        "Contrastive divergence asks for one step only: over hundreds, many a chain loses its digit."
+    )
     yield Picture("fantasies", caption, rbm_figures.fantasies(states, data.shape, STEPS))
 
 
@@ -156,7 +159,8 @@ def _bracket(rbm, data: Data) -> Picture:
         logarithmic=True,
     )
     caption = (
-        "On average, annealing forward errs in the model's favour and in reverse against it: the truth lies between."
+        "On average, annealing forward errs in the model's favour; in reverse it errs against it, as far as its chains "
+        "start at samples of the model."
     )
     return Picture("log-probability", caption, figure)
 
@@ -214,7 +218,8 @@ def write_gallery(nets: dict[str, Path], data: Data, data_name: str, out: Path) 
         "# Gallery",
         "What the nets see and what they dream of. Every image shown or started from is one of the training split.",
         f"```\n{command}\n```",
-        "drew all of it; a FOLDER holds the net that the preset of that name trained (`--help` says where).",
+        "drew all of it. FOLDER is where the net of that name lies (`--help` says where a run leaves it), and "
+        "[results.md](results.md) how it was trained.",
     ]
     for chapter, net in nets.items():
         page.append(f"## {chapter}")

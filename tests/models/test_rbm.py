@@ -106,6 +106,21 @@ def test_energy(rbm):
     np.testing.assert_allclose(numbers(rbm.energy(v, h)), np.diag(energies(rbm, v, h)), rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_float32_is_within_1e_5_of_float64(kind):
+    """Of what is compared with enumeration in float64 only."""
+    exact, rounded = machine(**KINDS[kind]), machine("float32", **KINDS[kind])
+    v, h = some_visible(exact).astype("float32"), some_hidden(exact).astype("float32")
+    answers = [lambda rbm: rbm.energy(v, h)]
+    if exact.label_units:
+        answers.append(lambda rbm: rbm.free_energy_by_label(v[:, : -rbm.label_units]))
+    if exact.visible_type == "bernoulli":
+        answers.append(lambda rbm: rbm.pseudo_log_likelihood(v))
+    for answer in answers:
+        assert numbers(answer(rounded)).dtype == "float32"
+        np.testing.assert_allclose(numbers(answer(rounded)), numbers(answer(exact)), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("float32", 1e-5)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_free_energies_and_conditionals_sum_over_all_states(kind, dtype, tolerance):
