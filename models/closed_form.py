@@ -34,12 +34,13 @@ class ClosedFormModel(keras.Model):
         self.row_error = keras.metrics.Mean(name=self.error_name)
 
     error_name = "error"
+    takes_labels = False  # whether `fit` gets (x, y) instead of x alone
 
     def gradients(self, *parts, training=True):
         """One minibatch's gradients; to be implemented.
 
         Args:
-            *parts: What `fit` was given, x or (x, y), each of shape (rows, ...).
+            *parts: What `fit` was given, x or, where the model `takes_labels`, (x, y), each of shape (rows, ...).
             training: False when validation data are looked at: then nothing that lives on, such as a chain, moves.
 
         Returns:
@@ -66,9 +67,23 @@ class ClosedFormModel(keras.Model):
             jit_compile = False if plain_cpu else "auto"
         super().compile(optimizer=optimizer or MomentumSGD(0.1), jit_compile=jit_compile, **kwargs)
 
+    def fit(self, *args, sample_weight=None, **kwargs):
+        """As `keras.Model.fit`, without `sample_weight`, which Keras itself drops where there is no y."""
+        self._refuse(sample_weight)
+        return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, sample_weight=None, **kwargs):
+        """As `keras.Model.evaluate`, without `sample_weight`, as `fit`."""
+        self._refuse(sample_weight)
+        return super().evaluate(*args, **kwargs)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """A scalar whose gradient is exactly that of `gradients`, for backends that differentiate a loss."""
-        parts = self._parts(x, y)
+        """A scalar whose gradient is exactly that of `gradients`, for backends that differentiate a loss.
+
+        Raises:
+            ValueError: Labels for a model of x alone, none for one that takes them, or weights of rows.
+        """
+        parts = self._parts(x, y, sample_weight)
         (gradients, errors), value = self._at_once(
             lambda: (self.gradients(*parts, training=training), ops.stop_gradient(self.loss_value(*parts)))
         )
@@ -100,8 +115,7 @@ class ClosedFormModel(keras.Model):
             return logs, tuple([ops.convert_to_tensor(variable) for variable in variables] for variables in groups)
 
     def _updates(self, data):
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        parts = self._parts(x, y)
+        parts = self._parts(*keras.utils.unpack_x_y_sample_weight(data))
         rows, size = ops.shape(parts[0])[0], self.minibatch_size
 
         def update(start, count, total):
@@ -139,8 +153,24 @@ class ClosedFormModel(keras.Model):
                 variable.assign(value)
         return result
 
-    def _parts(self, x, y):
-        return [self._tensor(x)] if y is None else [self._tensor(x), self._tensor(y)]
+    def _parts(self, x, y, sample_weight):
+        """What `gradients` takes, as tensors; what it would pass over is refused, when the step is traced."""
+        self._refuse(sample_weight)
+        name = type(self).__name__
+        if self.takes_labels and y is None:
+            raise ValueError(f"{name} learns from images and their labels: pass both, as x and y.")
+        if y is not None and not self.takes_labels:
+            raise ValueError(
+                f"{name} learns from x alone: leave out y. `RBM(hidden_units, label_units=classes)` learns labels too, "
+                "one-hot, as the last columns of x."
+            )
+        return [self._tensor(part) for part in (x, y) if part is not None]
+
+    def _refuse(self, sample_weight):
+        if sample_weight is not None:
+            raise ValueError(
+                f"{type(self).__name__} gives every row the same weight: leave out `sample_weight` and `class_weight`."
+            )
 
     def _tensor(self, states):
         states = ops.convert_to_tensor(states, dtype=self.compute_dtype)

@@ -58,6 +58,7 @@ class UpDownNet(ClosedFormModel):
     """
 
     error_name = "reconstruction_error"
+    takes_labels = True
 
     def __init__(self, hidden_units, num_classes, gibbs_steps=3, minibatch_size=None, seed=None, **kwargs):
         super().__init__(minibatch_size=minibatch_size, seed=seed, **kwargs)

@@ -297,6 +297,15 @@ def test_loop_in_the_graph_equals_stock_training_with_the_same_random_numbers(ro
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-6)
 
 
+@pytest.mark.parametrize("minibatch_size", [None, 3])
+@pytest.mark.parametrize("refused", ["y", "sample_weight"])
+def test_labels_and_weights_of_images_are_refused(minibatch_size, refused):
+    rbm = machine(minibatch_size=minibatch_size)
+    rbm.compile()
+    with pytest.raises(ValueError, match=f"ConvRBM .*: leave out `?{refused}"):
+        rbm.fit(data(rbm), verbose=0, **{refused: np.ones(6)})
+
+
 def bars(rows, seed):
     """Images of 10 x 10 with one to three whole rows or columns on."""
     random = np.random.default_rng(seed)

@@ -324,6 +324,25 @@ def test_a_batch_as_large_as_the_minibatch_takes_the_stock_step():
     assert int(numbers(rbm.optimizer.iterations)) == 1
 
 
+@pytest.mark.parametrize("options", [{}, {"minibatch_size": 10}, {"minibatch_size": 10, "persistent": True}])
+def test_what_training_would_pass_over_is_refused(options):
+    data, ones = digits()[:40], np.ones(40, "float32")
+    for refused, sentence in (
+        (
+            {"y": ones},
+            r"RBM learns from x alone: leave out y. `RBM\(hidden_units, label_units=classes\)` learns labels",
+        ),
+        ({"sample_weight": ones}, "RBM gives every row the same weight: leave out `sample_weight`"),
+    ):
+        rbm = RBM(5, seed=1, **options)
+        rbm.compile()
+        with pytest.raises(ValueError, match=sentence):
+            rbm.fit(data, batch_size=20, verbose=0, **refused)
+        with pytest.raises(ValueError, match=sentence):
+            rbm.evaluate(data, verbose=0, **refused)
+        assert int(numbers(rbm.optimizer.iterations)) == 0
+
+
 LIVING = {
     "stock step": {"persistent": True},
     "everything": {
