@@ -39,15 +39,30 @@ def pairs(dataset, chunk, seed, first_epoch=0):
 
 
 def check(dataset, num_classes):
-    """Refuses, with a ValueError, arrays that are no pair of images and labels from 0 to `num_classes` - 1."""
-    if dataset is None or hasattr(dataset, "map"):
+    """Refuses what is no pair of images and labels.
+
+    Args:
+        dataset: Pair of arrays, looked at whole; tf.data, of which the first batch is read; or none, which passes.
+        num_classes: Labels are from 0 to this number - 1.
+
+    Raises:
+        ValueError: No pair, not as many images as labels, or labels that are no integers (images,) in that range.
+    """
+    if dataset is None:
         return
-    if not isinstance(dataset, (tuple, list)) or len(dataset) != 2 or len(dataset[0]) != len(dataset[1]):
+    pair = next(iter(dataset), ()) if hasattr(dataset, "map") else dataset
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        what = f"{len(pair)} parts" if isinstance(pair, (tuple, list)) else type(pair).__name__
+        raise ValueError(f"Expected a pair (images, labels), or a tf.data.Dataset of such pairs. Received: {what}")
+    images, labels = len(pair[0]), np.asarray(pair[1])
+    if labels.ndim != 1 or labels.size == 0 or labels.dtype.kind not in "iu":
         raise ValueError(
-            "Expected a pair of as many images as labels, or a tf.data.Dataset of such pairs. "
-            f"Received: {type(dataset).__name__} of lengths {[len(part) for part in dataset]}"
+            "Expected integer labels of shape (images,), such as `one_hot.argmax(axis=1)` of one-hot ones. "
+            f"Received: {labels.dtype} of shape {labels.shape}"
         )
-    check_range(dataset[1], num_classes)
+    if images != len(labels):
+        raise ValueError(f"Expected as many images as labels. Received: {images} images and {len(labels)} labels")
+    check_range(labels, num_classes)
 
 
 def check_range(labels, num_classes):

@@ -554,6 +554,45 @@ def test_says_what_is_wrong():
         small(num_visible=64, up_down=UpDownConfig((1,), (1, 2))).fit_up_down((images, labels))
 
 
+@pytest.mark.parametrize("minibatch_size", [None, 10])
+def test_a_net_without_labels_is_refused(minibatch_size):
+    net, (x, labels) = untied(minibatch_size=minibatch_size), batch(20)
+    net.compile()
+    with pytest.raises(ValueError, match="UpDownNet learns from images and their labels: pass both, as x and y"):
+        net.fit(x, verbose=0)
+    with pytest.raises(ValueError, match="same weight: leave out `sample_weight` and `class_weight`"):
+        net.fit(x, labels, class_weight={0: 2.0, 1: 1.0, 2: 1.0}, verbose=0)
+
+
+def images_only(images, labels):
+    return tf.data.Dataset.from_tensor_slices(images).batch(150)
+
+
+@pytest.mark.parametrize(
+    ("source", "labels", "sentence"),
+    [
+        (as_arrays, np.eye(10)[digits()[1]], r"`one_hot.argmax\(axis=1\)` .* Received: float64 of shape \(1797, 10\)"),
+        (as_tf_data, np.eye(10)[digits()[1]], r"integer labels of shape .* Received: float64 of shape \(150, 10\)"),
+        (as_arrays, digits()[1].astype(str), r"integer labels .* Received: <U21 of shape \(1797,\)"),
+        (as_arrays, digits()[1][:5], "as many images as labels. Received: 1797 images and 5 labels"),
+        (as_arrays, digits()[1] - 1, "from 0 to 9. Received: labels from -1 to 8"),
+        (as_tf_data, digits()[1] + 1, "from 0 to 9. Received: labels from 1 to 10"),
+        (lambda images, labels: images, None, r"a pair \(images, labels\), or .* Received: ndarray$"),
+        (images_only, None, r"a pair \(images, labels\), or .* Received: EagerTensor$"),
+        (lambda images, labels: (images, None, None), None, "Received: 3 parts"),
+        (lambda images, labels: images_only(images, labels).take(0), None, "Received: 0 parts"),
+    ],
+)
+@pytest.mark.parametrize("held_out", [False, True])
+def test_says_what_is_wrong_with_labels(source, labels, sentence, held_out):
+    images, good = digits()
+    dbn, wrong = small(num_visible=64), source(images, labels)
+    data = ((images, good), wrong) if held_out else (wrong,)
+    for fit in (dbn.pretrain_layerwise, dbn.fit_up_down):
+        with pytest.raises(ValueError, match=sentence):
+            fit(*data)
+
+
 def test_net_survives_its_configuration():
     net = UpDownNet((7, 5), 4, gibbs_steps=2, minibatch_size=10, seed=1, name="net")
     assert UpDownNet.from_config(net.get_config()).get_config() == net.get_config()
