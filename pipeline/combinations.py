@@ -201,9 +201,9 @@ def _of_dbn(config: RunConfig, model: DBNConfig) -> Iterator[tuple[bool, str]]:
 def _passed_over_by_dbn(config: RunConfig, model: DBNConfig) -> Iterator[tuple[bool, str]]:
     """What neither pretraining nor the training to the objective reads.
 
-    Options of layers are refused where no layer has a use for them (above a Gaussian one, others are centred), sparsity
-    also where the code is linear: its units have no activity. Numbers that every training has may be left of a preset
-    for another objective, as `epochs` is in `run digits-dbn --model.objective joint`: then nobody has set them.
+    Options of layers are refused where no layer has a use for them: above a Gaussian one, others are centred; below a
+    linear code, others are sparse. Numbers that every training has may be left of a preset for another objective, as
+    `epochs` is in `run digits-dbn --model.objective joint`: then nobody has set them.
     """
     objective, one_layer = model.objective, len(model.hidden_units) == 1
     kind = f"model.objective is {objective}"
@@ -230,7 +230,6 @@ def _passed_over_by_dbn(config: RunConfig, model: DBNConfig) -> Iterator[tuple[b
             cd, "sample_reconstruction", "chains that start at the data", drawn,
             "model.pretraining.persistent is true: such chains are always sampled",
         ),
-        _Owned(cd, "sparsity_target sparsity_cost", "binary units", not linear, f"{kind}: its code is linear"),
     ]  # fmt: skip
     numbers = [
         _Owned(
