@@ -10,6 +10,7 @@ from components import progress, rbm_figures, scaling, tracking
 from components.checkpoints import KeepBest, Resume
 from components.configuration import StationConfig
 from components.epoch_order import EpochOrder
+from components.finite_loss import FiniteLoss
 from components.mistakes import log_mistakes
 from components.served_classifier import ServedClassifier
 from components.training_material import TrainingMaterial
@@ -32,6 +33,9 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
         config: network, up-down and seed.
         material: images, their statistics and labels, pretrained weights.
         tracker: receives errors per epoch, confusion and mistakes.
+
+    Raises:
+        VisionTfxError: The training diverged.
     """
     keras.utils.set_random_seed(config.seed)
     model, settings = config.model, config.model.up_down
@@ -39,7 +43,12 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
     net = factory.build_label_dbn(model, len(material.labels), config.seed, material.pretrained)
     epochs = sum(settings.epochs)
     order = EpochOrder(config.seed)
-    callbacks = [order, tracking.epoch_callback(tracker), progress.epochs(epochs, "val_top1_error", "up-down, ")]
+    callbacks = [
+        order,
+        FiniteLoss("--model.up-down.learning-rate", "the up-down training", "reconstruction_error", one_update=False),
+        tracking.epoch_callback(tracker),
+        progress.epochs(epochs, "val_top1_error", "up-down, "),
+    ]
     best, held_out = None, None
     if material.validation is not None:
         best, held_out = KeepBest("val_top1_error", epochs), scaling.visible_rows(material.validation, 1000, scale)

@@ -11,6 +11,7 @@ from components.alexnet_training import normalization
 from components.configuration import StationConfig
 from components.crops import CropPlan
 from components.epoch_order import EpochOrder
+from components.errors import VisionTfxError
 from components.input_pipeline import ImageData, load_images
 from components.transform import ImageStatistics, load_statistics
 from models import alexnet_factory
@@ -44,6 +45,9 @@ def pretrain(
         training: images to sample patches from; their labels are not looked at.
         statistics: of the training images.
         tracker: receives the filters of the first layer.
+
+    Raises:
+        VisionTfxError: A machine diverged, or the images have no contrast to learn from.
     """
     model, settings = config.model, config.model.pretraining
     keras.utils.set_random_seed(config.seed)
@@ -52,14 +56,21 @@ def pretrain(
     crops = CropPlan(model.crop_size, mirror=False, seed=config.seed)
     batches = training.batches(_BATCH, EpochOrder(config.seed), crops)
     progress.say("RBMs on patches")
-    pretrain_convolutions(
-        network,
-        batches.map(lambda images, _: scale(tf.cast(images, tf.float32))),
-        patches=settings.patches,
-        contrast=settings.contrast,
-        deviation=settings.deviation,
-        seed=config.seed,
-    )
+    try:
+        pretrain_convolutions(
+            network,
+            batches.map(lambda images, _: scale(tf.cast(images, tf.float32))),
+            patches=settings.patches,
+            contrast=settings.contrast,
+            deviation=settings.deviation,
+            seed=config.seed,
+        )
+    except ValueError as error:  # its first sentence says what, the next what to do in code
+        raise VisionTfxError(
+            f"pretraining on patches failed: {str(error).partition('. ')[0]}; try other --model.pretraining.patches "
+            "or --model.pretraining.contrast, or leave the kernels as they are initialised: "
+            "--model.pretraining.patches 0"
+        ) from error
     kernel = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)).kernel.numpy()
     shape = kernel.shape[:3]
     tracker.log_figure(lambda: figures.filters(kernel.reshape(-1, kernel.shape[-1]), shape), "filters.png")

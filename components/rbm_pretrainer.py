@@ -14,6 +14,7 @@ from components import features, figures, progress, rbm_figures, rbm_readings, s
 from components.checkpoints import Checkpoint, Resume, station_checkpoint
 from components.configuration import StationConfig
 from components.epoch_order import EpochOrder
+from components.finite_loss import FiniteLoss
 from components.input_pipeline import ImageData, load_images
 from components.manifest import read_labels
 from components.transform import ImageStatistics, load_statistics
@@ -53,6 +54,9 @@ def pretrain(
         num_classes: number of classes.
         tracker: receives errors per epoch, filters and reconstructions.
         checkpoint: where an interrupted training goes on from; none begins anew.
+
+    Raises:
+        VisionTfxError: A layer diverged.
     """
     keras.utils.set_random_seed(config.seed)
     model, cd = config.model, config.model.pretraining
@@ -69,6 +73,7 @@ def pretrain(
         validation_data=held_out and scaling.visible_rows(held_out, _HELD_OUT, scale).take(1),
         callbacks_for_layer=lambda layer: [
             order,
+            _finite_error(dbn.rbms, layer),
             tracking.epoch_callback(tracker, f"layer{layer + 1}/"),
             progress.epochs(cd.epochs, "reconstruction_error", f"layer {layer + 1} of {len(model.hidden_units)}, "),
             Resume(checkpoint, _part(layer), also=dbn.rbms[:layer]),
@@ -84,6 +89,17 @@ def pretrain(
 
 def _part(layer: int) -> str:
     return f"layer {layer + 1}"
+
+
+def _finite_error(rbms: list[RBM], layer: int) -> FiniteLoss:
+    """Stops a layer that diverges, and names the rate that `models.sgd.pretraining_optimizer` gave it."""
+    gaussian = "gaussian" in (rbms[layer].visible_type, rbms[layer].hidden_type)
+    return FiniteLoss(
+        f"--model.pretraining.{'gaussian-' if gaussian else ''}learning-rate",
+        f"the pretraining of layer {layer + 1} of {len(rbms)}",
+        "reconstruction_error",
+        one_update=False,
+    )
 
 
 def _restored(rbms: list[RBM], checkpoint: Checkpoint) -> tuple[int, int]:

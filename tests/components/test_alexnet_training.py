@@ -190,6 +190,25 @@ def test_kernels_are_those_of_patches(tmp_path, monkeypatch):
     assert not np.array_equal(built.get_layer("fc6").get_weights()[0], network.get_layer("fc6").get_weights()[0])
 
 
+@pytest.mark.parametrize(
+    ("rate", "contrast", "why"),
+    [
+        (1e39, 1, r"The machine of \d+ filters diverged"),
+        (0.001, 0, "All patches are flat: their contrast cannot be normalised"),
+    ],
+)
+def test_patches_that_teach_nothing_are_said_in_one_sentence(rate, contrast, why, monkeypatch):
+    config = RBMConfig(epochs=1, gaussian_learning_rate=rate)
+    short = functools.partial(patch_pretraining.pretrain_convolutions, config=config)
+    monkeypatch.setattr(patch_pretraining, "pretrain_convolutions", short)
+    model = dataclasses.replace(MODEL, pretraining=PatchConfig(patches=200))
+    pixels, labels = images(64, 0)
+    training = ImageData(None, 64, (tf.constant(contrast * pixels), tf.constant(labels)))
+    statistics = ImageStatistics(np.zeros((36, 36, 3), np.float32), np.eye(3))
+    with pytest.raises(VisionTfxError, match=rf"^pretraining on patches failed: {why}; try .*patches 0$"):
+        patch_pretraining.pretrain(StationConfig(model, seed=1), training, statistics, StationTracker())
+
+
 def test_a_training_starts_from_the_weights_of_a_file(tmp_path, caplog):
     weights = tmp_path / "net.weights.h5"
     alexnet("small", 3, input_shape=(32, 32, 3), seed=7).save_weights(weights)

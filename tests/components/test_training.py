@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 
 from components import export, input_pipeline, scaling
 from components.configuration import StationConfig
+from components.errors import VisionTfxError
 from components.served_classifier import ServedClassifier
 from components.tracking import StationTracker
 from components.training_material import TrainingMaterial
@@ -118,6 +119,31 @@ def test_the_kept_weights_are_those_of_the_best_epoch(digits, statistics, pretra
     error = 100 * np.mean(logits(kept, images[400:]).argmax(1) != labels[400:])
     assert len(spy.errors) == CONFIG.training.epochs
     assert error == pytest.approx(min(spy.errors), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "layer", "option"),
+    [
+        ({"pretraining": {"learning_rate": 1e39}}, 1, "learning-rate"),
+        ({"visible_type": "gaussian", "pretraining": {"gaussian_learning_rate": 50.0}}, 1, "gaussian-learning-rate"),
+        ({"objective": "reconstruction", "pretraining": {"gaussian_learning_rate": 50.0}}, 2, "gaussian-learning-rate"),
+        ({"objective": "joint", "pretraining": {"learning_rate": 1e39}}, 1, "learning-rate"),
+        ({"objective": "density", "hidden_units": (9,), "pretraining": {"learning_rate": 1e39}}, 1, "learning-rate"),
+    ],
+)
+def test_a_pretraining_that_diverges_names_its_layer_and_its_rate(digits, statistics, model, layer, option):
+    from components.rbm_pretrainer import pretrain
+
+    pretraining = dataclasses.replace(CONFIG.model.pretraining, **model.pop("pretraining"))
+    config = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, pretraining=pretraining, **model))
+    layers = len(config.model.hidden_units)
+    sentence = (
+        f"the pretraining of layer {layer} of {layers} diverged: its reconstruction error is not a finite number in "
+        f"epoch 1; lower --model.pretraining.{option}"
+    )
+    with pytest.raises(VisionTfxError) as raised:
+        pretrain(config, load(digits[2], "train"), load(digits[2], "validation"), statistics, 10, StationTracker())
+    assert str(raised.value) == sentence
 
 
 def test_every_signature_gives_the_answers_of_the_classifier(digits, classifier, saved_model, png):
