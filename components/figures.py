@@ -17,7 +17,7 @@ from components import drawing
 MAX_FAILURES = 24  # mistakes in the gallery
 RIGHT = "#1a7f37"
 WRONG = "#b2182b"
-_MAX_NAMED_CLASSES = 25  # with more, numbers in the cells and names at the sides overlap
+_MAX_NAMED_CLASSES = 25  # with more, names overlap, and numbers in the cells of a confusion
 _LONGEST_NAME = 18  # characters that fit above an image of the gallery
 _LONGEST_PATH = 36  # characters that fit below one
 
@@ -91,7 +91,7 @@ def code_map(
     Args:
         codes: Shape (images, units); rows that are not finite are left out.
         classes: True class of each image, shape (images,), integers from 0.
-        labels: Name of every class, shown at the median of its points.
+        labels: Name of every class, shown at the median of its points where there are at most 25.
         title: Of the figure; beside each axis stands the share of the variance that lies along it.
     """
     codes = np.asarray(codes, float)
@@ -101,8 +101,10 @@ def code_map(
     colours = [_class_colour(index, len(labels)) for index in range(len(labels))]
     figure = drawing.new_figure(7, 6.4)
     axes = figure.add_subplot()
-    axes.scatter(*plane.T, s=7, color=[colours[index] for index in classes], alpha=0.55, linewidths=0)
-    _name_clouds(axes, plane, classes, labels, colours)
+    size = np.clip(20_000 / max(len(plane), 1), 7, 30)  # square points; few small ones would not be seen
+    axes.scatter(*plane.T, s=size, color=[colours[index] for index in classes], alpha=0.55, linewidths=0)
+    if len(labels) <= _MAX_NAMED_CLASSES:
+        _name_clouds(axes, plane, classes, labels, colours)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set(xticks=[], yticks=[])
     for label, share in zip((axes.set_xlabel, axes.set_ylabel), shares, strict=True):

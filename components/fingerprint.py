@@ -17,7 +17,10 @@ _OWN = ("components", "models", "serving")
 # What a module draws, records or says does not change what it computes.
 _WITHOUT_EFFECT = {
     f"components.{name}"
-    for name in ("figures", "drawing", "rbm_figures", "rbm_readings", "tracking", "progress", "fingerprint")
+    for name in (
+        *("figures", "drawing", "rbm_figures", "rbm_readings", "layer_pictures"),
+        *("tracking", "progress", "fingerprint"),
+    )
 }
 
 

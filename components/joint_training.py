@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 from matplotlib.figure import Figure
 
 from components import progress, rbm_figures, scaling, tracking
@@ -22,7 +23,8 @@ _UPDATES_PER_STEP = 100
 _PART = "up-down"
 # In Trainer's artifact `model_run`: the whole net, see `models.up_down.LabelDBN.load`.
 LABEL_DBN = "label_dbn"
-# Images made up for MLflow: 1,000 Gibbs steps of 100 chains of a 510 x 2000 machine take some 5 s.
+# Images made up for MLflow: 1,000 Gibbs steps of 100 chains of a 510 x 2000 machine take some 8 s of processor time
+# compiled, and 20 s step by step.
 _DRAWN_CLASSES, _DRAWN_SAMPLES = 10, 10
 
 
@@ -73,5 +75,6 @@ def _generated(net: LabelDBN, image_shape: tuple, labels: Sequence[str]) -> Figu
     """Images that the net makes up for each of the first classes."""
     shown = labels[:_DRAWN_CLASSES]
     wanted = np.repeat(np.arange(len(shown)), _DRAWN_SAMPLES)
-    images = net.generate(len(wanted), gibbs_steps=1000, label=wanted).numpy()
+    generate = tf.function(lambda: net.generate(len(wanted), gibbs_steps=1000, label=wanted))
+    images = generate().numpy()
     return rbm_figures.class_samples(images.reshape(len(shown), _DRAWN_SAMPLES, -1), image_shape, shown)

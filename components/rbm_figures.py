@@ -142,6 +142,30 @@ def class_samples(
     return _table(np.asarray(samples), image_shape, title, below, row_names=labels)
 
 
+def layer_reconstructions(
+    originals: np.ndarray,
+    by_layer: Sequence[np.ndarray],
+    image_shape: Sequence[int],
+    count: int = 12,
+    title: str = "Images carried up to each layer and down again",
+) -> Figure:
+    """Images, and below each what is left of it after every layer.
+
+    Args:
+        originals: Shape (images, num_visible).
+        by_layer: Bottom up, the reconstructions through each layer and those below it, the same shape; beside each
+            layer stands its mean squared error of a pixel, over all images given.
+        image_shape: As for `fantasies`.
+        count: At most so many images, the first ones.
+        title: Of the figure.
+    """
+    errors = [float(np.mean((np.asarray(originals) - reconstructed) ** 2)) for reconstructed in by_layer]
+    names = ["image", *(f"layer {number}, {error:.4f}" for number, error in enumerate(errors, start=1))]
+    rows = np.stack([np.asarray(images)[:count] for images in (originals, *by_layer)])
+    below = f"beside each layer: mean squared error of a pixel, over {len(originals):,} images"
+    return _table(rows, image_shape, title, below, row_names=names)
+
+
 def _table(
     images: np.ndarray,
     image_shape: Sequence[int],

@@ -4,13 +4,12 @@ import importlib
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components import features, figures, progress, rbm_figures, rbm_readings, scaling, tracking
+from components import features, layer_pictures, progress, scaling, tracking
 from components.checkpoints import Checkpoint, Resume, station_checkpoint
 from components.configuration import StationConfig
 from components.epoch_order import EpochOrder
@@ -29,10 +28,8 @@ PATCHES = "components.patch_pretraining"
 _UPDATES_PER_STEP = 100
 # Validation images whose free energy is compared with that of as many training images, after every epoch.
 _HELD_OUT = 1000
-# Training images whose hidden activations are drawn: the minibatch of the practical guide.
+# Training images that are drawn: the minibatch of the practical guide.
 _DRAWN = 100
-# Steps of Gibbs sampling at which the first layer's fantasies are drawn; 300 take half a second.
-_FANTASY_STEPS = (0, 1, 3, 10, 30, 100, 300)
 
 
 def pretrain(
@@ -52,7 +49,7 @@ def pretrain(
         held_out: images for the free-energy gap and the pseudo-log-likelihood; none where all are trained on.
         statistics: of the training images.
         num_classes: number of classes.
-        tracker: receives errors per epoch, filters and reconstructions.
+        tracker: receives errors per epoch and the pictures of every layer.
         checkpoint: where an interrupted training goes on from; none begins anew.
 
     Raises:
@@ -83,7 +80,8 @@ def pretrain(
         first_layer=first_layer,
         initial_epoch=done,
     )
-    _log_pictures(dbn.rbms, next(iter(rows))[0][:_DRAWN], (*model.image_size, model.channels), tracker)
+    images = next(iter(rows))[0][:_DRAWN].numpy()
+    layer_pictures.log_pictures(dbn.rbms, images, factory.image_shape(model), tracker)
     return dbn
 
 
@@ -116,35 +114,6 @@ def _restored(rbms: list[RBM], checkpoint: Checkpoint) -> tuple[int, int]:
     for variable, array in zip(below, checkpoint.load()[0], strict=False):
         variable.assign(array)
     return layer, done
-
-
-def _log_pictures(rbms: list[RBM], rows: tf.Tensor, image_shape: tuple, tracker: tracking.StationTracker) -> None:
-    """Logs what a training should be looked at for, of every layer, and what the first one sees and dreams of."""
-    first, rows = rbms[0], rows.numpy()
-    tracker.log_figure(lambda: figures.filters(first.kernel.numpy(), image_shape), "filters.png")
-    tracker.log_figure(
-        lambda: figures.reconstructions(rows[:20], first.reconstruct(rows[:20]).numpy(), image_shape),
-        "reconstructions.png",
-    )
-    tracker.log_figure(
-        lambda: rbm_figures.fantasies(
-            rbm_readings.gibbs_moments(first, rows[:10], _FANTASY_STEPS), image_shape, _FANTASY_STEPS
-        ),
-        "fantasies.png",
-    )
-    for number in range(1, len(rbms) + 1):
-        tracker.log_figure(
-            lambda number=number: rbm_figures.hidden_activations(
-                rbm_readings.activations(rbms[:number], rows), title=f"Hidden activations of layer {number}"
-            ),
-            f"hidden_activations_{number}.png",
-        )
-        tracker.log_figure(
-            lambda number=number: rbm_figures.histograms(
-                *rbm_readings.parameters(rbms[number - 1]), title=f"Weights of layer {number} and their last update"
-            ),
-            f"weights_{number}.png",
-        )
 
 
 @component

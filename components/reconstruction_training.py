@@ -1,16 +1,22 @@
 """Objective "reconstruction": a deep belief net, unrolled into an autoencoder and trained by back-propagation."""
 
+from functools import cache
+
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
+from matplotlib.figure import Figure
 
-from components import backpropagation, scaling, tracking
+from components import backpropagation, figures, scaling, tracking
 from components.configuration import StationConfig
 from components.served_autoencoder import ServedAutoencoder
 from components.training_material import TrainingMaterial
 from models import factory
 
 _PIXELS = (1, 2, 3)
+# Images whose codes are drawn.
+_DRAWN = 1000
 
 
 def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedAutoencoder:
@@ -19,7 +25,8 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
     Args:
         config: network, training and seed.
         material: images and their statistics, pretrained weights; labels are not looked at.
-        tracker: receives per epoch `loss` (nats per image) and `squared_error` (per image, pixels in [0, 1]).
+        tracker: receives per epoch `loss` (nats per image) and `squared_error` (per image, pixels in [0, 1]), then
+            `reconstructions.png` and `codes.png`.
     """
     keras.utils.set_random_seed(config.seed)
     model = config.model
@@ -36,7 +43,32 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
         autoencoder, config, material, cross_entropy, [squared_error], tracker, lambda batches, _: batches.map(pair)
     )
     mean_image = scaling.visible_mean(model, material.statistics).reshape(factory.image_shape(model))
-    return ServedAutoencoder(autoencoder, mean_image)
+    served = ServedAutoencoder(autoencoder, mean_image)
+    _log_pictures(served, material, tracker)
+    return served
+
+
+def _log_pictures(served: ServedAutoencoder, material: TrainingMaterial, tracker: tracking.StationTracker) -> None:
+    """Draws the first validation images, training images where there are none, as reconstructed and as codes."""
+    kind, data = ("Validation", material.validation) if material.validation else ("Training", material.training)
+
+    @cache  # two pictures, and without a run none
+    def drawn() -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        images, classes = next(iter(data.batches(_DRAWN)))
+        answers = served.from_pixels(tf.cast(images, tf.float32))
+        return images.numpy() / 255, classes.numpy(), {name: answer.numpy() for name, answer in answers.items()}
+
+    def reconstructions() -> Figure:
+        images, _, answers = drawn()
+        title = f"{kind} images and their reconstructions"
+        return figures.reconstructions(images, answers["reconstruction"], images.shape[1:], title=title)
+
+    def codes() -> Figure:
+        _, classes, answers = drawn()
+        return figures.code_map(answers["code"], classes, material.labels, f"Codes of {kind.lower()} images")
+
+    tracker.log_figure(reconstructions, "reconstructions.png")
+    tracker.log_figure(codes, "codes.png")
 
 
 def cross_entropy(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

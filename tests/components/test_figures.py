@@ -142,6 +142,12 @@ def test_class_names_of_the_code_map_do_not_hide_each_other():
     assert nearest > 0.04 * np.ptp(codes, axis=0).max()
 
 
+def test_more_classes_than_can_be_read_are_colours_only():
+    codes = np.random.default_rng(3).normal(size=(60, 2))
+    figure = figures.code_map(codes, np.arange(60) % 30, [f"class {index}" for index in range(30)])
+    assert not any("class" in text for text in texts(figure))
+
+
 def test_codes_that_are_not_finite_are_left_out():
     codes = np.eye(6)
     codes[2, 0] = np.nan

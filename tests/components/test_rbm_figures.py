@@ -7,6 +7,8 @@ import pytest
 from matplotlib.image import imread
 
 from components import rbm_figures, rbm_readings
+from components.layer_pictures import log_pictures
+from components.tracking import StationTracker
 from models.rbm import RBM
 
 RUINED = [np.zeros((4, 3)), np.full((4, 3), 0.5), np.full((4, 3), np.nan), np.full((4, 3), np.inf)]
@@ -140,6 +142,25 @@ def test_images_of_one_value_can_be_drawn(value):
     assert drawn(figure).std() > 0
 
 
+def test_an_image_stands_above_what_each_layer_leaves_of_it():
+    random = np.random.default_rng(11)
+    images, layers = random.random((15, 6)), random.random((2, 15, 6))
+    figure = rbm_figures.layer_reconstructions(images, layers, (2, 3))
+    axes = figure.axes[0]
+    canvas = picture(axes)
+    assert canvas.shape == (3 * 3 - 1, 12 * 4 - 1)
+    np.testing.assert_array_equal(canvas[:2, 4:7], images[1].reshape(2, 3))
+    np.testing.assert_array_equal(canvas[6:, 4:7], layers[1, 1].reshape(2, 3))
+    errors = np.mean((images - layers) ** 2, axis=(1, 2))
+    assert names(axes.get_yticklabels()) == ["image", f"layer 1, {errors[0]:.4f}", f"layer 2, {errors[1]:.4f}"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_reconstructions_of_a_ruined_training_can_be_drawn(value):
+    figure = rbm_figures.layer_reconstructions(np.ones((3, 4)), [np.full((3, 4), value)], (2, 2))
+    assert drawn(figure).std() > 0
+
+
 # Filters of higher layers ----------------------------------------------------------------------------------------
 
 
@@ -215,27 +236,69 @@ def test_updates_are_what_the_last_update_added():
         assert np.abs(update).max() > 1e-4
 
 
+def stack():
+    top = RBM(5, label_units=3, weight_stddev=1.0, seed=2)
+    top.build((None, 7 + 3))
+    return [machine(), top]
+
+
+def test_reconstructions_go_up_and_down_through_means_and_drop_the_labels():
+    below, top = stack()
+    images = np.random.default_rng(8).random((4, 6)).astype("float32")
+    np.testing.assert_allclose(rbm_readings.reconstructions([below], images), below.reconstruct(images), rtol=1e-6)
+    features = np.hstack([below.hidden_probabilities(images), np.full((4, 3), 1 / 3, "float32")])
+    wanted = below.visible_probabilities(top.reconstruct(features)[:, :7])
+    np.testing.assert_allclose(rbm_readings.reconstructions([below, top], images), wanted, rtol=1e-5)
+
+
+def test_fantasies_are_moments_of_the_last_machine_carried_down():
+    below, top = stack()
+    images = np.random.default_rng(9).random((4, 6)).astype("float32")
+    found = rbm_readings.fantasies([below, top], images, (0, 2))
+    below, top = stack()
+    features = np.hstack([below.hidden_probabilities(images), np.full((4, 3), 1 / 3, "float32")])
+    moments = rbm_readings.gibbs_moments(top, features, (0, 2))
+    wanted = [below.visible_probabilities(moment[:, :7]) for moment in moments]
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_kernels_leave_labels_out():
+    below, top = stack()
+    kernels = rbm_readings.kernels([below, top])
+    np.testing.assert_array_equal(kernels[0], below.kernel)
+    np.testing.assert_array_equal(kernels[1], top.kernel[:7])
+
+
 # In the pipeline -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore")  # of TFX while it is imported
+class Album:
+    """Draws and keeps what is logged."""
+
+    def __init__(self):
+        self.figures = {}
+
+    def log_figure(self, draw, name):
+        self.figures[name] = draw()
+
+
 def test_every_layer_of_a_pretraining_is_pictured():
-    import tensorflow as tf
-
-    from components.rbm_pretrainer import _log_pictures
-
-    class Album:
-        def __init__(self):
-            self.figures = {}
-
-        def log_figure(self, draw, name):
-            self.figures[name] = draw()
-
-    top, album = RBM(5, label_units=3, seed=2), Album()
-    top.build((None, 7 + 3))
-    rows = tf.random.stateless_uniform((30, 6), (1, 2))
-    _log_pictures([machine(), top], rows, (2, 3, 1), album)
-    layers = [f"{picture}_{layer}.png" for layer in (1, 2) for picture in ("hidden_activations", "weights")]
-    assert list(album.figures) == ["filters.png", "reconstructions.png", "fantasies.png", *layers]
+    album, images = Album(), np.random.default_rng(10).random((30, 6)).astype("float32")
+    log_pictures(stack(), images, (2, 3, 1), album)
+    first, second = ("", "_1"), ("_2", "_2")
+    layers = [
+        name
+        for plain, numbered in (first, second)
+        for name in (f"filters{plain}", f"fantasies{plain}", f"hidden_activations{numbered}", f"weights{numbered}")
+    ]
+    assert list(album.figures) == [f"{name}.png" for name in ("reconstructions", *layers)]
+    assert names(album.figures["reconstructions.png"].axes[0].get_yticklabels())[0] == "image"
+    assert album.figures["filters_2.png"].axes[0].get_title() == "What layer 2 looks for, seen linearly"
+    assert album.figures["fantasies_2.png"].axes[0].get_title() == "Fantasies of layer 2, carried down to the pixels"
     assert picture(album.figures["hidden_activations_2.png"].axes[1]).shape == (30, 5)
     assert counted(album.figures["weights_1.png"].axes[0]) == 6 * 7
+
+
+def test_without_a_run_nothing_is_drawn(monkeypatch):
+    monkeypatch.setattr(rbm_readings, "reconstructions", lambda *_: pytest.fail("drawn"))
+    log_pictures(stack(), np.zeros((3, 6), "float32"), (2, 3, 1), StationTracker())
