@@ -29,7 +29,7 @@ class ServedDensity(ServedModel):
     | `hidden` | (N, hidden units) | probabilities of the hidden units, from the grey levels |
     | `reconstruction` | (N, height, width, channels) | in [0, 1], mean-field, by one step down from there |
 
-    `assets/log_partition.json` holds log Z, its bracket and standard error in nats, and the reasons not to trust it.
+    `assets/log_partition.json` holds what `estimate_figures` returns, and the reasons not to trust it.
 
     Args:
         rbm: the machine, with binary units on both sides.
@@ -63,8 +63,26 @@ class ServedDensity(ServedModel):
 
     def texts(self) -> Mapping[str, str]:
         """The estimate of log Z."""
-        said = {key: getattr(self.estimate, key) for key in ("log_z", "lower", "upper", "standard_error", "warnings")}
+        said = estimate_figures(self.estimate) | {"warnings": self.estimate.warnings}
         return {PARTITION_FILE: json.dumps(said, indent=2) + "\n"}
+
+
+def estimate_figures(estimate: LogPartitionEstimate) -> dict[str, float]:
+    """An estimate's figures by name: nats, but for the effective numbers of chains.
+
+    `log_z` is the forward estimate, `reverse` the one beside it and `gap` their distance; `lower` and `upper` bracket
+    both by three of their standard errors.
+    """
+    return {
+        "log_z": estimate.log_z,
+        "reverse": estimate.reverse_log_z,
+        "gap": estimate.gap,
+        "lower": estimate.lower,
+        "upper": estimate.upper,
+        "standard_error": estimate.standard_error,
+        "effective_chains": estimate.effective_chains,
+        "reverse_effective_chains": estimate.reverse_effective_chains,
+    }
 
 
 def _draws(pixels: tf.Tensor) -> tf.Tensor:

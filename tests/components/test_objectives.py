@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from components import export, input_pipeline
 from components.configuration import StationConfig
+from components.errors import VisionTfxError
 from components.rbm_pretrainer import pretrain
 from components.served_classifier import ServedClassifier
 from components.tracking import StationTracker
@@ -60,13 +61,16 @@ class Spy(StationTracker):
 
     def __init__(self):
         super().__init__()
-        self.metrics, self.texts = [], {}
+        self.metrics, self.texts, self.figures = [], {}, {}
 
     def log_metrics(self, metrics, step=None):
         self.metrics.append(dict(metrics))
 
     def log_text(self, text, name):
         self.texts[name] = text
+
+    def log_figure(self, draw, name):
+        self.figures[name] = draw
 
     def values(self, name):
         return [metrics[name] for metrics in self.metrics if name in metrics]
@@ -122,6 +126,19 @@ def test_joint_learns_and_is_served_like_any_classifier(fitted, images):
     assert [name.decode() for name in found["classes"][:, 0]] == [LABELS[i] for i in found["probabilities"].argmax(1)]
 
 
+def test_an_up_down_training_that_diverges_names_its_rate(root, images):
+    up_down = dataclasses.replace(OBJECTIVES["joint"].model.up_down, learning_rate=1e39)
+    config = dataclasses.replace(
+        OBJECTIVES["joint"], model=dataclasses.replace(OBJECTIVES["joint"].model, up_down=up_down)
+    )
+    data = input_pipeline.load_images(root, ["train"], (8, 8), 1)
+    material = TrainingMaterial(data, None, ImageStatistics(np.zeros((8, 8, 1)), np.eye(1)), LABELS, None)
+    with pytest.raises(
+        VisionTfxError, match=r"^the up-down training diverged: .* lower --model.up-down.learning-rate$"
+    ):
+        train(config, material, Spy())
+
+
 def test_the_net_that_generates_is_kept_and_is_the_one_served(fitted, images):
     from models.up_down import LabelDBN
 
@@ -149,6 +166,21 @@ def test_reconstruction_is_the_autoencoder_with_its_errors(fitted, images):
     assert squares.mean() < 0.7 * found["mean_image_error"].mean()
 
 
+def test_reconstructions_and_codes_of_validation_images_are_drawn(fitted, images):
+    served, spy = fitted("reconstruction")
+    found = answers(served, images[400:])
+    [first, *_] = (reconstructed := spy.figures["reconstructions.png"]()).axes
+    canvas = np.asarray(first.images[0].get_array())
+    np.testing.assert_allclose(canvas[:8, :8], images[400] / 255, atol=1e-6)
+    np.testing.assert_allclose(canvas[9:, :8], found["reconstruction"][0, ..., 0], atol=1e-5)
+    assert first.get_title() == "Validation images and their reconstructions"
+    assert len(reconstructed.axes) == 3  # two rows of ten, and the bar
+    codes = spy.figures["codes.png"]().axes[0]
+    assert codes.get_title() == "Codes of validation images"
+    assert len(codes.collections[0].get_offsets()) == 200
+    assert {text.get_text() for text in codes.texts} > set(LABELS)
+
+
 def test_a_code_is_linear(fitted, images):
     served, _ = fitted("reconstruction")
     code = answers(served, images)["code"]
@@ -170,6 +202,28 @@ def test_density_is_that_of_the_pretrained_machine(fitted, images):
     assert found["hidden"].shape == (200, 12)
     assert found["reconstruction"].shape == (200, 8, 8, 1)
     assert found["log_probability"].mean() > found["base_rate_log_probability"].mean()
+
+
+def test_both_estimates_of_log_z_are_recorded_and_kept(fitted):
+    served, spy = fitted("density")
+    estimate, kept = served.estimate, json.loads(served.texts()["log_partition.json"])
+    assert [spy.values(f"log_z_{name}") for name in ("reverse", "gap", "effective_chains")] == [
+        [estimate.reverse_log_z],
+        [estimate.gap],
+        [estimate.effective_chains],
+    ]
+    assert (kept["log_z"], kept["reverse"], kept["gap"]) == (estimate.log_z, estimate.reverse_log_z, estimate.gap)
+    [forward], [reverse] = spy.values("val_log_probability"), spy.values("val_log_probability_reverse")
+    assert forward - reverse == pytest.approx(estimate.gap)
+
+
+def test_the_bracket_is_drawn_from_few_temperatures_to_all(fitted):
+    served, spy = fitted("density")
+    axes = spy.figures["log_z.png"]().axes[0]
+    forward, reverse = axes.lines
+    np.testing.assert_array_equal(forward.get_xdata(), [5, 16, 500])
+    assert forward.get_ydata()[-1] == served.estimate.log_z
+    assert reverse.get_ydata()[-1] == served.estimate.reverse_log_z
 
 
 def test_the_log_probability_of_a_binary_image_is_exact(fitted, images):
@@ -196,8 +250,10 @@ def test_the_base_rate_is_independent_pixels_and_never_impossible(fitted, images
     assert np.isfinite(answers(served, np.full((1, 8, 8), 255, np.uint8))["base_rate_log_probability"]).all()
 
 
-def test_reasons_not_to_trust_log_z_are_logged(fitted, monkeypatch, root, images):
+def test_reasons_not_to_trust_log_z_are_logged(fitted, monkeypatch, root, images, caplog):
     from components import density_training
+
+    caplog.set_level("INFO")
 
     served, _ = fitted("density")
     doubted = dataclasses.replace(served.estimate, warnings=("2.0 of 50 chains carry the weight",))
@@ -207,6 +263,9 @@ def test_reasons_not_to_trust_log_z_are_logged(fitted, monkeypatch, root, images
     material = TrainingMaterial(data, None, ImageStatistics(pixels.mean(0), np.eye(1)), LABELS, None)
     again = train(OBJECTIVES["density"], material, spy)
     assert "2.0 of 50 chains" in spy.texts["log_z_warnings.txt"]
+    assert "Estimate of log Z: 2.0 of 50 chains carry the weight" in caplog.messages
+    both = f"{doubted.log_z:.2f} nats forward, {doubted.reverse_log_z:.2f} in reverse, gap {doubted.gap:.2f}"
+    assert any(line.startswith(f"log Z {both}; bracket ") for line in caplog.messages)
     assert json.loads(again.texts()["log_partition.json"])["warnings"] == ["2.0 of 50 chains carry the weight"]
     assert spy.values("val_log_probability") == []
 
