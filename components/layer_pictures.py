@@ -22,8 +22,8 @@ def log_pictures(
         rbms: The machines, bottom up; the last may have label units.
         images: What the first one sees, shape (images, num_visible): the minibatch of the practical guide, some 100.
         image_shape: (height, width, channels).
-        tracker: Receives `reconstructions.png` of all layers and, of layer N, `hidden_activations_N.png`,
-            `weights_N.png`, `filters_N.png` and `fantasies_N.png`; the last two of layer 1 have no number.
+        tracker: Receives `reconstructions.png` of all layers and, of layer N, `filters_N.png`, `fantasies_N.png`,
+            `hidden_activations_N.png` and `weights_N.png`.
     """
     stacks = [rbms[:number] for number in range(1, len(rbms) + 1)]
     tracker.log_figure(
@@ -41,8 +41,8 @@ def _log_layer(
 ) -> None:
     """Draws the last of some stacked machines; what it has on its visible side is carried down to the pixels."""
     number = len(stack)
-    suffix, where = ("", "") if number == 1 else (f"_{number}", ", carried down to the pixels")
-    tracker.log_figure(lambda: _filters(stack, image_shape), f"filters{suffix}.png")
+    where = ", carried down to the pixels" if number > 1 else ""
+    tracker.log_figure(lambda: _filters(stack, image_shape), f"filters_{number}.png")
     tracker.log_figure(
         lambda: rbm_figures.fantasies(
             rbm_readings.fantasies(stack, images[:_CHAINS], _STEPS),
@@ -50,7 +50,7 @@ def _log_layer(
             _STEPS,
             title=f"Fantasies of layer {number}{where}",
         ),
-        f"fantasies{suffix}.png",
+        f"fantasies_{number}.png",
     )
     tracker.log_figure(
         lambda: rbm_figures.hidden_activations(

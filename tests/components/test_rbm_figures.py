@@ -285,12 +285,8 @@ class Album:
 def test_every_layer_of_a_pretraining_is_pictured():
     album, images = Album(), np.random.default_rng(10).random((30, 6)).astype("float32")
     log_pictures(stack(), images, (2, 3, 1), album)
-    first, second = ("", "_1"), ("_2", "_2")
-    layers = [
-        name
-        for plain, numbered in (first, second)
-        for name in (f"filters{plain}", f"fantasies{plain}", f"hidden_activations{numbered}", f"weights{numbered}")
-    ]
+    kinds = ("filters", "fantasies", "hidden_activations", "weights")
+    layers = [f"{kind}_{number}" for number in (1, 2) for kind in kinds]
     assert list(album.figures) == [f"{name}.png" for name in ("reconstructions", *layers)]
     assert names(album.figures["reconstructions.png"].axes[0].get_yticklabels())[0] == "image"
     assert album.figures["filters_2.png"].axes[0].get_title() == "What layer 2 looks for, seen linearly"
