@@ -199,9 +199,9 @@ def _results(metrics: dict[str, float]) -> list[str]:
         if parts:
             lines.append(f"{words:<11}" + "   ".join(parts))
     if "log_z" in metrics:
+        both = f"{metrics['log_z']:.2f} nats forward, {metrics['log_z_reverse']:.2f} in reverse"
         bracket = f"bracket {metrics['log_z_lower']:.2f} to {metrics['log_z_upper']:.2f}"
-        error = f"standard error {metrics['log_z_standard_error']:.3f}"
-        lines.append(f"{'log Z':<11}{metrics['log_z']:.2f} nats ({bracket}, {error})")
+        lines.append(f"{'log Z':<11}{both} (gap {metrics['log_z_gap']:.2f}, {bracket})")
     return lines
 
 

@@ -163,14 +163,15 @@ def test_summary_of_a_density_warns():
         "test_log_probability": -85.2,
         "test_base_rate_log_probability": -206.3,
         "log_z": 451.25,
+        "log_z_reverse": 451.75,
+        "log_z_gap": 0.5,
         "log_z_lower": 451.0,
         "log_z_upper": 452.5,
-        "log_z_standard_error": 0.08,
     }
     lines = summary_lines(Result(metrics=metrics, warnings=("2.0 of 100 chains carry the weight",)))
     assert lines[:3] == [
         "test       log-probability -85.20 nats   base rate -206.30",
-        "log Z      451.25 nats (bracket 451.00 to 452.50, standard error 0.080)",
+        "log Z      451.25 nats forward, 451.75 in reverse (gap 0.50, bracket 451.00 to 452.50)",
         "Warning: 2.0 of 100 chains carry the weight.",
     ]
 
