@@ -43,7 +43,19 @@ def mapped(dataset, function, chunk, seed, first_epoch=0):
     """The same data with `function` applied to each batch of images, ready for `fit`; nothing is kept in memory."""
     if not hasattr(dataset, "map"):
         return ArrayChunks(np.asarray(dataset), chunk, function, seed, first_epoch)
-    dataset = dataset.map(lambda *element: function(_images(element)))
+    return mapped_dataset(dataset, lambda *element: function(_images(element)))
+
+
+def mapped_dataset(dataset, function):
+    """A tf.data.Dataset, or another that has `map`, with `function` applied to each batch.
+
+    Raises:
+        ValueError: It is tf.data, which maps in TensorFlow's graph, and Keras runs on another backend.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow" and type(dataset).__module__.startswith("tensorflow"):
+        raise ValueError(f"tf.data works in TensorFlow's graph: with the backend {backend} pass arrays.")
+    dataset = dataset.map(function)
     return dataset.prefetch(2) if hasattr(dataset, "prefetch") else dataset
 
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from models.chunks import ArrayChunks
+from models.chunks import ArrayChunks, mapped_dataset
 from models.metrics import TopKError
 
 
@@ -25,8 +25,7 @@ def batches(dataset, chunk):
 def mapped(dataset, function, chunk, seed, first_epoch=0):
     """The data with `function` of images and labels applied to each batch, see `models.chunks.mapped`."""
     if hasattr(dataset, "map"):
-        dataset = dataset.map(function)
-        return dataset.prefetch(2) if hasattr(dataset, "prefetch") else dataset
+        return mapped_dataset(dataset, function)
     images, labels = (np.asarray(part) for part in dataset)
     return ArrayChunks(
         np.arange(len(images)), chunk, lambda rows: function(images[rows], labels[rows]), seed, first_epoch

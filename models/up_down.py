@@ -283,7 +283,7 @@ class LabelDBN:
         pairs = zip((*net.recognition, *net.generative), (*self.recognition, *self.generative), strict=True)
         for variables, values in (*pairs, (_weights_of(net.top), _weights_of(self.top))):
             for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+                variable.assign(ops.copy(ops.convert_to_tensor(value)))  # JAX's training deletes what two share
         self.net = net
 
     # Construction ------------------------------------------------------------------------------------------------

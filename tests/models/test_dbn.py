@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
+from models.chunks import mapped
 from models.config import DBNConfig, RBMConfig
 from models.dbn import DBN
 from models.factory import build_classifier, build_dbn
@@ -303,3 +304,9 @@ def test_a_resumed_layer_sees_the_images_in_the_order_of_its_epochs():
     parts.pretrain_layerwise(digits()[:600], callbacks_for_layer=lambda layer: [Restore()], initial_epoch=2)
     for a, b in zip(whole.rbms, parts.rbms, strict=True):
         np.testing.assert_array_equal(a.kernel.numpy(), b.kernel.numpy())
+
+
+def test_tf_data_needs_tensorflow(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match="with the backend jax pass arrays"):
+        mapped(dataset(digits()[:10]), lambda images: images, 10, None)
