@@ -123,21 +123,19 @@ def _machine(net: DBN, data: Data) -> Iterator[Picture]:
 
 def _stack(net: DBN, data: Data) -> Iterator[Picture]:
     """A net of several layers: what the units of each look for, and what the top machine dreams of."""
-    kernels, below = [np.asarray(rbm.kernel) for rbm in net.rbms], len(net.rbms) - 1
+    kernels = rbm_readings.kernels(net.rbms)
     caption = "Layer 1 looks for strokes: red pixels turn a unit on, blue ones off."
     title = "What layer 1 looks for"
     yield Picture("filters-1", caption, figures.filters(kernels[0], data.shape, title=title))
     for layer in range(2, len(kernels) + 1):
         caption = f"Layer {layer}, its weights carried down to the pixels through the layers below."
         yield Picture(f"filters-{layer}", caption, rbm_figures.higher_filters(kernels[:layer], data.shape))
-    starts = np.asarray(net.encode(data.images[:SAMPLES], below))
-    moments = rbm_readings.gibbs_moments(net.rbms[-1], starts, STEPS)
-    states = np.stack([np.asarray(net.decode(states, below)) for states in moments])
+    moments = rbm_readings.fantasies(net.rbms, data.images[:SAMPLES], STEPS)
     caption = (
         "Gibbs chains in the top machine start at training images, and each moment is carried down to the pixels. "
         "Contrastive divergence asks for one step only: over hundreds, many a chain loses its digit."
     )
-    yield Picture("fantasies", caption, rbm_figures.fantasies(states, data.shape, STEPS))
+    yield Picture("fantasies", caption, rbm_figures.fantasies(moments, data.shape, STEPS))
 
 
 def _bracket(rbm, data: Data) -> Picture:

@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 
 from components import progress, rbm_figures, scaling, tracking
 from components.configuration import StationConfig
-from components.served_density import BASE_RATE, LOG_PROBABILITY, ServedDensity, estimate_figures
+from components.served_density import BASE_RATE, LOG_PROBABILITY, ServedDensity, estimate_figures, partition_metrics
 from components.training_material import TrainingMaterial
 from models import factory
 from models.log_partition_estimate import LogPartitionEstimate
 from models.partition import ais_log_partition, spaced_betas
 from models.rbm import RBM
 
-# Parts of the temperatures that are drawn beside all of them: a twentieth more work, 5 s for a machine of MNIST.
+# Parts of the temperatures that are drawn beside all of them: a twentieth more work, 3 s beside 55 s for 784 x 500.
 _DRAWN_PARTS = (100, 30)
 
 
@@ -35,7 +35,7 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
     model, temperatures = config.model, config.model.partition.temperatures
     mean = scaling.visible_mean(model, material.statistics)
     [rbm] = factory.build_dbn(model, config.seed, material.pretrained).rbms
-    anneal = partial(_anneal, rbm, mean, config.model.partition.chains, config.seed)
+    anneal = partial(_anneal, rbm, mean, model.partition.chains, config.seed)
     progress.say(f"annealing {model.partition.chains} chains over {temperatures} temperatures")
     estimate = anneal(temperatures)
     _log_estimate(estimate, tracker)
@@ -64,8 +64,7 @@ def _log_estimate(estimate: LogPartitionEstimate, tracker: tracking.StationTrack
     )
     for sentence in estimate.warnings:
         logging.warning("Estimate of log Z: %s", sentence)
-    named = {name if name == "log_z" else f"log_z_{name}": value for name, value in estimate_figures(estimate).items()}
-    tracker.log_metrics(named)
+    tracker.log_metrics(partition_metrics(estimate_figures(estimate)))
     if estimate.warnings:
         tracker.log_text("\n".join(estimate.warnings) + "\n", "log_z_warnings.txt")
 

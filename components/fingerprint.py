@@ -16,11 +16,14 @@ _ROOT = Path(__file__).parent.parent
 _OWN = ("components", "models", "serving")
 # What a module draws, records or says does not change what it computes.
 _WITHOUT_EFFECT = {
-    f"components.{name}"
-    for name in (
-        *("figures", "drawing", "rbm_figures", "rbm_readings", "layer_pictures"),
-        *("tracking", "progress", "fingerprint"),
-    )
+    "components.figures",
+    "components.drawing",
+    "components.rbm_figures",
+    "components.rbm_readings",
+    "components.layer_pictures",
+    "components.tracking",
+    "components.progress",
+    "components.fingerprint",
 }
 
 

@@ -85,6 +85,11 @@ def estimate_figures(estimate: LogPartitionEstimate) -> dict[str, float]:
     }
 
 
+def partition_metrics(figures: Mapping[str, float]) -> dict[str, float]:
+    """What `estimate_figures` returns, by the names of metrics of a run: all begin with `log_z`."""
+    return {name if name == "log_z" else f"log_z_{name}": value for name, value in figures.items()}
+
+
 def _draws(pixels: tf.Tensor) -> tf.Tensor:
     """Grey levels, float (N, height, width, channels), to binary images, float (N, 10, height * width * channels)."""
     flat = tf.reshape(pixels, (-1, np.prod(pixels.shape[1:])))

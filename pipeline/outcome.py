@@ -14,6 +14,7 @@ from tfx.utils import path_utils
 from components import evaluator, features, input_pipeline, publishing
 from components.manifest import count_images
 from components.pusher import PUSHED_DESTINATION, is_blessed
+from components.served_density import partition_metrics
 from components.served_model import PARTITION_FILE
 from pipeline.station import StationReport
 
@@ -31,11 +32,7 @@ def _uri(stations: Stations, name: str, key: str) -> str:
 
 def metrics(stations: Stations) -> dict[str, float]:
     """Figures of the whole run: see `evaluator.read_metrics`, with the split's name before each, and log Z in nats."""
-    values = {
-        name if name == "log_z" else f"log_z_{name}": value
-        for name, value in _partition(stations).items()
-        if name != "warnings"
-    }
+    values = partition_metrics({name: value for name, value in _partition(stations).items() if name != "warnings"})
     for split, name in _EVALUATORS.items():
         overall = evaluator.read_metrics(_uri(stations, name, "evaluation"))["overall"]
         values |= {f"{split}_{metric}": value for metric, value in overall.items()}

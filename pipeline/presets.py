@@ -115,7 +115,7 @@ def mnist_dbn_updown() -> RunConfig:
     """MNIST, generative deep belief net with labels in its top machine, fine-tuned by up-down.
 
     A shortened schedule: 80 epochs of up-down where the paper has 359. With its stages of 100 epochs each
-    (`--model.up-down.epochs 100,100,100`), some 100 min, the error was 1.51 %.
+    (`--model.up-down.epochs 100,100,100`) the error was 1.51 %.
 
     Command: vision-tfx run mnist-dbn-updown --data-dir DIR
     Time: 28 min on 2 busy cores

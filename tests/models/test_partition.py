@@ -167,7 +167,7 @@ def test_grey_levels_up_to_255_are_refused():
         log_probability(rbm, grey, 0.0)
     with pytest.raises(ValueError, match="`data` has values from 255 to 255"):
         ais_log_partition(rbm, grey)
-    with pytest.raises(ValueError, match=r"`mean` has values from 0 to nan|`mean` has values from nan to nan"):
+    with pytest.raises(ValueError, match="`mean` has values from nan to nan"):
         rbm.set_visible_bias(np.array([0, 0, 0, 0, np.nan]))
 
 
