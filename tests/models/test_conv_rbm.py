@@ -249,8 +249,10 @@ def test_gradient_is_that_of_the_free_energy_gap(visible_type, monkeypatch):
         np.testing.assert_allclose(numbers(gradient), wanted, atol=1e-8)
 
 
+@pytest.mark.tensorflow
 def test_gradient_of_the_loss_is_that_of_the_free_energy_gap_by_automatic_differentiation(monkeypatch):
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf
+
     rbm = machine((6, 6, 1))
     v0, vk = (ops.convert_to_tensor(images) for images in (data(rbm), data(rbm)[::-1] * 0.9))
     monkeypatch.setattr("models.conv_rbm.data_chains", lambda *_, **__: (vk, vk))

@@ -12,6 +12,10 @@ from models.factory import build_classifier, build_dbn
 QUICK = RBMConfig(epochs=3, batch_size=50, learning_rate=0.05, momentum_switch_epochs=1)
 
 
+def numbers(tensor):
+    return tensor.numpy() if isinstance(tensor, keras.Variable) else keras.ops.convert_to_numpy(tensor)
+
+
 def digits():
     return (load_digits().images[..., None] / 16).astype("float32")
 
@@ -45,30 +49,30 @@ def test_every_layer_learns_the_hidden_probabilities_of_the_layer_below(trained)
 def test_encode_passes_probabilities_up(trained):
     images = digits()[:7]
     first = trained.rbms[0].hidden_probabilities(images.reshape(7, 64))
-    np.testing.assert_array_equal(trained.encode(images, 1).numpy(), first.numpy())
-    np.testing.assert_array_equal(trained.encode(images).numpy(), trained.rbms[1].hidden_probabilities(first).numpy())
-    np.testing.assert_array_equal(trained.encode(images, 0).numpy(), images.reshape(7, 64))
+    np.testing.assert_array_equal(numbers(trained.encode(images, 1)), numbers(first))
+    np.testing.assert_array_equal(numbers(trained.encode(images)), numbers(trained.rbms[1].hidden_probabilities(first)))
+    np.testing.assert_array_equal(numbers(trained.encode(images, 0)), images.reshape(7, 64))
 
 
 def test_first_forward_pass_of_the_unrolled_net_equals_the_stack(trained):
     images = digits()[:9]
     model = trained.unroll(10, image_shape=(8, 8, 1))
     hidden = keras.Model(model.input, [model.get_layer(name).output for name in ("h1", "h2")])(images)
-    np.testing.assert_allclose(hidden[0].numpy(), trained.encode(images, 1).numpy(), atol=1e-6)
-    np.testing.assert_allclose(hidden[1].numpy(), trained.encode(images).numpy(), atol=1e-6)
+    np.testing.assert_allclose(numbers(hidden[0]), numbers(trained.encode(images, 1)), atol=1e-6)
+    np.testing.assert_allclose(numbers(hidden[1]), numbers(trained.encode(images)), atol=1e-6)
     kernel, bias = model.get_layer("logits").get_weights()
-    np.testing.assert_allclose(model(images).numpy(), hidden[1].numpy() @ kernel + bias, atol=1e-5)
+    np.testing.assert_allclose(numbers(model(images)), numbers(hidden[1]) @ kernel + bias, atol=1e-5)
     assert model.output_shape == (None, 10)
 
 
 def test_fine_tuning_leaves_the_net_alone(trained):
-    before = trained.rbms[0].kernel.numpy().copy()
+    before = numbers(trained.rbms[0].kernel).copy()
     model = trained.unroll(10, image_shape=(8, 8, 1))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False)
     model.fit(digits()[:100], load_digits().target[:100], verbose=0)
     assert not np.array_equal(model.get_layer("h1").get_weights()[0], before)
-    np.testing.assert_array_equal(trained.rbms[0].kernel.numpy(), before)
+    np.testing.assert_array_equal(numbers(trained.rbms[0].kernel), before)
 
 
 def test_saved_and_loaded_net_is_the_same(trained, tmp_path):
@@ -77,7 +81,7 @@ def test_saved_and_loaded_net_is_the_same(trained, tmp_path):
     assert (again.hidden_units, again.pretraining, again.seed) == (trained.hidden_units, QUICK, 1)
     for one, other in zip(again.rbms, trained.rbms, strict=True):
         for key in ("kernel", "visible_bias", "hidden_bias"):
-            np.testing.assert_array_equal(getattr(one, key).numpy(), getattr(other, key).numpy())
+            np.testing.assert_array_equal(numbers(getattr(one, key)), numbers(getattr(other, key)))
 
 
 def test_factory_takes_pretrained_weights_and_refuses_others(trained, tmp_path):
@@ -86,9 +90,9 @@ def test_factory_takes_pretrained_weights_and_refuses_others(trained, tmp_path):
     images = digits()[:5]
     model = build_classifier(config, 10, seed=4, pretrained=tmp_path)
     same = build_classifier(config, 10, seed=4, pretrained=tmp_path)
-    np.testing.assert_array_equal(model.get_layer("h2").get_weights()[0], trained.rbms[1].kernel.numpy())
-    np.testing.assert_array_equal(model(images).numpy(), same(images).numpy())
-    assert not np.array_equal(build_classifier(config, 10, seed=4)(images).numpy(), model(images).numpy())
+    np.testing.assert_array_equal(model.get_layer("h2").get_weights()[0], numbers(trained.rbms[1].kernel))
+    np.testing.assert_array_equal(numbers(model(images)), numbers(same(images)))
+    assert not np.array_equal(numbers(build_classifier(config, 10, seed=4)(images)), numbers(model(images)))
     with pytest.raises(ValueError, match="hidden_units"):
         build_classifier(DBNConfig(image_size=(8, 8), hidden_units=(30, 21)), 10, pretrained=tmp_path)
 
@@ -98,7 +102,7 @@ def test_classifier_survives_saving(trained, tmp_path):
     model = trained.unroll(10, image_shape=(8, 8, 1))
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(again(digits()[:3]).numpy(), model(digits()[:3]).numpy())
+    np.testing.assert_array_equal(numbers(again(digits()[:3])), numbers(model(digits()[:3])))
 
 
 @pytest.mark.parametrize("source", [np.asarray, dataset])
@@ -108,39 +112,41 @@ def test_same_seed_same_weights_bit_for_bit(source):
     def train(seed):
         dbn = net(seed)
         dbn.pretrain_layerwise(images)
-        return [rbm.kernel.numpy() for rbm in dbn.rbms]
+        return [numbers(rbm.kernel) for rbm in dbn.rbms]
 
     first, again, other = train(1), train(1), train(2)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
 
 
+@pytest.mark.tensorflow
 def test_given_mean_and_count_spare_the_pass_over_the_data():
     images = digits()[:700]
     one, other = net(), net()
     one.pretrain_layerwise(dataset(images))
     other.pretrain_layerwise(dataset(images), mean=images.reshape(700, 64).mean(0, dtype="float64"), num_examples=700)
     for a, b in zip(one.rbms, other.rbms, strict=True):
-        np.testing.assert_array_equal(a.kernel.numpy(), b.kernel.numpy())
+        np.testing.assert_array_equal(numbers(a.kernel), numbers(b.kernel))
 
 
+@pytest.mark.tensorflow
 def test_small_batches_train_the_same_machine_as_chunks():
     images = digits()[:700]
     one, other = net(), net()
     one.pretrain_layerwise(dataset(images, 700))
     other.pretrain_layerwise(dataset(images, 50))
-    np.testing.assert_allclose(one.rbms[0].kernel.numpy(), other.rbms[0].kernel.numpy(), atol=1e-4)
+    np.testing.assert_allclose(numbers(one.rbms[0].kernel), numbers(other.rbms[0].kernel), atol=1e-4)
 
 
 def test_first_layer_spares_those_below_and_callbacks_see_the_layer():
     dbn, seen = net(num_visible=64), []
-    before = dbn.rbms[0].kernel.numpy().copy()
+    before = numbers(dbn.rbms[0].kernel).copy()
 
     def callbacks(layer):
         return [keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((layer, epoch)))]
 
     dbn.pretrain_layerwise(digits()[:300], first_layer=1, callbacks_for_layer=callbacks)
-    np.testing.assert_array_equal(dbn.rbms[0].kernel.numpy(), before)
+    np.testing.assert_array_equal(numbers(dbn.rbms[0].kernel), before)
     assert seen == [(1, 0), (1, 1), (1, 2)]
 
 
@@ -148,7 +154,7 @@ def test_momentum_rises_after_the_epochs_asked_for():
     dbn = net()
     dbn.pretrain_layerwise(digits()[:120])  # 3 updates an epoch, the last of 20 images
     assert dbn.rbms[0].optimizer.momentum_switch == 3
-    assert int(dbn.rbms[0].optimizer.iterations.numpy()) == 9
+    assert int(numbers(dbn.rbms[0].optimizer.iterations)) == 9
 
 
 def test_gaussian_net_learns_standardised_images():
@@ -171,13 +177,13 @@ def test_what_is_made_of_a_net_with_learned_variances_computes_the_same(coupling
     dbn = net(pretraining=pretraining, num_visible=64, visible_type="gaussian")
     dbn.rbms[0].log_variance.assign(np.random.default_rng(0).normal(size=64))
     images = np.random.default_rng(1).normal(size=(5, 64)).astype("float32")
-    features = dbn.encode(images).numpy()
+    features = numbers(dbn.encode(images))
     dbn.save(tmp_path)
-    np.testing.assert_array_equal(DBN.load(tmp_path).encode(images).numpy(), features)
+    np.testing.assert_array_equal(numbers(DBN.load(tmp_path).encode(images)), features)
     classifier, autoencoder = dbn.unroll(10), dbn.autoencoder()
     hidden = keras.Model(classifier.input, classifier.get_layer("h2").output)
-    np.testing.assert_allclose(hidden(images).numpy(), features, atol=1e-6)
-    np.testing.assert_allclose(autoencoder(images).numpy(), dbn.decode(features).numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(numbers(hidden(images)), features, atol=1e-6)
+    np.testing.assert_allclose(numbers(autoencoder(images)), numbers(dbn.decode(features)), rtol=1e-5, atol=1e-5)
 
 
 def test_pixels_that_are_no_probabilities_are_refused():
@@ -206,9 +212,9 @@ def test_decode_passes_means_down(trained):
     states = np.random.default_rng(0).random((4, 20)).astype("float32")
     features = trained.rbms[1].visible_probabilities(states)
     np.testing.assert_array_equal(
-        trained.decode(states).numpy(), trained.rbms[0].visible_probabilities(features).numpy()
+        numbers(trained.decode(states)), numbers(trained.rbms[0].visible_probabilities(features))
     )
-    np.testing.assert_array_equal(trained.decode(features, 1).numpy(), trained.decode(states).numpy())
+    np.testing.assert_array_equal(numbers(trained.decode(features, 1)), numbers(trained.decode(states)))
 
 
 def test_first_reconstruction_of_the_autoencoder_is_that_of_the_stack():
@@ -217,14 +223,14 @@ def test_first_reconstruction_of_the_autoencoder_is_that_of_the_stack():
     images = digits()[:9]
     model = dbn.autoencoder(image_shape=(8, 8, 1))
     code = keras.Model(model.input, model.get_layer("code").output)(images)
-    np.testing.assert_allclose(code.numpy(), dbn.encode(images).numpy(), atol=1e-5)
+    np.testing.assert_allclose(numbers(code), numbers(dbn.encode(images)), atol=1e-5)
     top = dbn.rbms[1]  # linear code units: a plain product, no logistic function
     np.testing.assert_allclose(
-        code.numpy(), dbn.encode(images, 1).numpy() @ top.kernel.numpy() + top.hidden_bias.numpy(), atol=1e-5
+        numbers(code), numbers(dbn.encode(images, 1)) @ numbers(top.kernel) + numbers(top.hidden_bias), atol=1e-5
     )
-    pixels = keras.ops.sigmoid(model(images)).numpy()
+    pixels = numbers(keras.ops.sigmoid(model(images)))
     assert pixels.shape == (9, 8, 8, 1)
-    np.testing.assert_allclose(pixels.reshape(9, 64), dbn.decode(dbn.encode(images)).numpy(), atol=1e-5)
+    np.testing.assert_allclose(pixels.reshape(9, 64), numbers(dbn.decode(dbn.encode(images))), atol=1e-5)
 
 
 def test_dropout_and_max_norm_change_nothing_before_training(trained):
@@ -233,12 +239,12 @@ def test_dropout_and_max_norm_change_nothing_before_training(trained):
         trained.unroll(10, **k) for k in ({}, {"input_dropout": 0.2, "hidden_dropout": 0.5, "max_norm": 0.5})
     )
     flat = images.reshape(9, 64)
-    np.testing.assert_array_equal(plain(flat).numpy(), dropped(flat).numpy())
+    np.testing.assert_array_equal(numbers(plain(flat)), numbers(dropped(flat)))
     dropped.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     dropped.fit(flat, np.arange(9), epochs=1, verbose=0)
     for name in ("h1", "h2"):
         assert np.linalg.norm(dropped.get_layer(name).get_weights()[0], axis=0).max() <= 0.5 + 1e-5
-    outputs = {dropped(flat, training=True).numpy().tobytes() for _ in range(3)}
+    outputs = {numbers(dropped(flat, training=True)).tobytes() for _ in range(3)}
     assert len(outputs) == 3  # units are left out at random while training
 
 
@@ -248,16 +254,16 @@ def test_generated_images_follow_the_model():
     for variable in (dbn.rbms[0].kernel, dbn.rbms[0].visible_bias, dbn.rbms[0].hidden_bias):
         variable.assign(random.normal(size=variable.shape))
     states = np.array([[i >> k & 1 for k in range(5)] for i in range(32)], "float32")
-    free = dbn.rbms[0].free_energy(states).numpy()
+    free = numbers(dbn.rbms[0].free_energy(states))
     weights = np.exp(free.min() - free)
-    images = dbn.generate(4000, gibbs_steps=50).numpy()
+    images = numbers(dbn.generate(4000, gibbs_steps=50))
     np.testing.assert_allclose(images.mean(0), weights @ states / weights.sum(), atol=0.03)
 
 
 def test_generation_can_start_from_images(trained):
     images = digits()[:3]
-    start = trained.generate(3, gibbs_steps=0, start=images).numpy()
-    np.testing.assert_allclose(start, trained.decode(trained.encode(images, 1), 1).numpy(), atol=1e-6)
+    start = numbers(trained.generate(3, gibbs_steps=0, start=images))
+    np.testing.assert_allclose(start, numbers(trained.decode(trained.encode(images, 1), 1)), atol=1e-6)
 
 
 def test_nothing_is_made_of_a_net_without_weights():
@@ -286,7 +292,7 @@ def test_a_resumed_layer_sees_the_images_in_the_order_of_its_epochs():
 
     class Kill(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            parts.saved = [v.numpy() for v in (*self.model.variables, *self.model.optimizer.variables)]
+            parts.saved = [numbers(v) for v in (*self.model.variables, *self.model.optimizer.variables)]
             if epoch == 1:
                 raise KeyboardInterrupt
 
@@ -303,7 +309,7 @@ def test_a_resumed_layer_sees_the_images_in_the_order_of_its_epochs():
         parts.pretrain_layerwise(digits()[:600], callbacks_for_layer=lambda layer: [Kill()])
     parts.pretrain_layerwise(digits()[:600], callbacks_for_layer=lambda layer: [Restore()], initial_epoch=2)
     for a, b in zip(whole.rbms, parts.rbms, strict=True):
-        np.testing.assert_array_equal(a.kernel.numpy(), b.kernel.numpy())
+        np.testing.assert_array_equal(numbers(a.kernel), numbers(b.kernel))
 
 
 def test_tf_data_needs_tensorflow(monkeypatch):

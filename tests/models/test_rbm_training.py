@@ -17,7 +17,6 @@ from models.sgd import MomentumSGD
 from models.units import BernoulliUnits
 
 VISIBLE, HIDDEN = 6, 4
-needs_tape = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="differentiates with TensorFlow")
 GAUSSIAN = {"visible_type": "gaussian", "learn_variance": True}
 OPTIONS = {
     "binary": {},
@@ -106,7 +105,7 @@ def spied(rbm):
     return seen
 
 
-@needs_tape
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("options", OPTIONS)
 def test_gradients_are_those_of_the_difference_of_free_energies(options):
     """Autodiff of mean F(v0) - mean F(vk), vk held constant."""
@@ -123,7 +122,7 @@ def test_gradients_are_those_of_the_difference_of_free_energies(options):
         np.testing.assert_allclose(numbers(one), numbers(other), atol=1e-12)
 
 
-@needs_tape
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("options", OPTIONS | ADJUSTED)
 def test_gradient_of_the_loss_is_the_given_one(options):
     import tensorflow as tf
@@ -150,7 +149,7 @@ def test_looking_at_validation_data_moves_nothing_that_lives_on(options):
     assert all(not np.array_equal(numbers(getattr(rbm, key)), before[key]) for key in keys)
 
 
-@needs_tape
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("options", ["variance", "persistent", "labels", "sparse enhanced"])
 def test_an_update_reads_every_weight_once(options):
     """Later reads may see the update of another weight: TensorFlow loses their order."""

@@ -11,7 +11,6 @@ GRID = np.arange(-16, 16, 0.3)  # the trapezoid rule of a Gaussian of deviation 
 BIASES = np.array([0.7, -1.1, 0.2])
 INPUTS = np.random.default_rng(0).normal(size=(4, 3))
 LOG_VARIANCES = np.array([0.3, -0.4, 0.0])
-needs_tape = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="differentiates with TensorFlow")
 
 
 def numbers(tensor):
@@ -65,7 +64,7 @@ def test_gaussian_self_energy_and_coupled(options):
     np.testing.assert_allclose(numbers(units.coupled(tensor(states))), wanted, rtol=1e-12)
 
 
-@needs_tape
+@pytest.mark.tensorflow
 def test_gaussian_statistics_are_the_derivatives_of_the_integral(options):
     """d log sum_s exp(-E) / d parameter is the mean of -dE / d parameter, whatever the parameter."""
     import tensorflow as tf
@@ -140,7 +139,7 @@ def test_rectified_log_sum_is_the_integral_of_the_mean():
     np.testing.assert_allclose(rectified("log_sum", np.array([0.0])), np.pi**2 / 12, rtol=1e-14)
 
 
-@needs_tape
+@pytest.mark.tensorflow
 def test_rectified_mean_is_the_derivative_of_log_sum():
     import tensorflow as tf
 

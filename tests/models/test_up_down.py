@@ -434,7 +434,10 @@ def as_tf_data(images, labels):
     return tf.data.Dataset.from_tensor_slices((images, labels)).batch(150)
 
 
-@pytest.mark.parametrize(("source", "interrupted_after"), [(as_arrays, 3), (as_tf_data, 2)])  # 2: a stage ends
+@pytest.mark.parametrize(
+    ("source", "interrupted_after"),
+    [(as_arrays, 3), pytest.param(as_tf_data, 2, marks=pytest.mark.tensorflow)],  # 2: a stage ends
+)
 def test_resumed_training_equals_uninterrupted_training_bit_for_bit(greedy, source, interrupted_after):
     images, labels = digits()
     data = source(images[:320], labels[:320])
@@ -488,7 +491,7 @@ def test_same_seed_same_weights_bit_for_bit():
     assert not any(np.array_equal(*pair) for pair in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("source", [as_arrays, as_tf_data])
+@pytest.mark.parametrize("source", [as_arrays, pytest.param(as_tf_data, marks=pytest.mark.tensorflow)])
 def test_the_top_machine_can_go_on_alone(greedy, source):
     dbn, (images, labels) = LabelDBN.load(greedy[0]), digits()
     lower, upper, seen = numbers(dbn.rbms[1].kernel), numbers(dbn.rbms[2].kernel), []
@@ -509,7 +512,7 @@ def test_stages_change_the_steps_of_gibbs_sampling_and_the_learning_rate_falls_t
         def on_epoch_end(self, epoch, logs=None):
             seen.append((epoch, self.model.gibbs_steps))
 
-    dbn.fit_up_down(as_tf_data(images[:120], labels[:120]), callbacks=[Watch()])
+    dbn.fit_up_down((images[:120], labels[:120]), callbacks=[Watch()])
     assert seen == [(0, 1), (1, 3), (2, 3)]
     assert int(dbn.net.optimizer.iterations) == 9  # three minibatches an epoch, the last of 20 images
     assert float(dbn.net.optimizer.learning_rate) == 0
