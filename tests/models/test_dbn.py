@@ -105,7 +105,7 @@ def test_classifier_survives_saving(trained, tmp_path):
     np.testing.assert_array_equal(numbers(again(digits()[:3])), numbers(model(digits()[:3])))
 
 
-@pytest.mark.parametrize("source", [np.asarray, dataset])
+@pytest.mark.parametrize("source", [np.asarray, pytest.param(dataset, marks=pytest.mark.tensorflow)])
 def test_same_seed_same_weights_bit_for_bit(source):
     images = source(digits()[:700])
 
