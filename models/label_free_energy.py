@@ -7,7 +7,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("vision_tfx")
 class LabelFreeEnergy(keras.layers.Layer):
-    """Minus the free energy of features together with each label: logits whose softmax is p(label | features), exactly.
+    """By how much each label lowers the free energy of features: logits whose softmax is p(label | features), exactly.
+
+    That of label l is F(features, no label) - F(features, l). What all labels have in common is left out unit by unit:
+    sums over 2,000 hidden units of some hundred nats, rounded in float32, made probabilities differ by 1.3e-5 between
+    batches of one image and of many; without it they differ by 1.4e-6.
 
     Its weights are those of a `models.rbm.RBM` with `label_units`, in the same order and shapes.
 
@@ -38,11 +42,12 @@ class LabelFreeEnergy(keras.layers.Layer):
         """Logits of the labels."""
         units = features.shape[-1]
         inputs = ops.matmul(features, self.kernel[:units]) + self.hidden_bias
+        without = ops.softplus(inputs)
         by_label = [
-            ops.sum(ops.softplus(inputs + self.kernel[units + label]), axis=-1) for label in range(self.num_classes)
+            ops.sum(ops.softplus(inputs + self.kernel[units + label]) - without, axis=-1)
+            for label in range(self.num_classes)
         ]
-        own = ops.expand_dims(ops.matmul(features, self.visible_bias[:units]), 1)
-        return own + self.visible_bias[units:] + ops.stack(by_label, axis=1)
+        return self.visible_bias[units:] + ops.stack(by_label, axis=1)
 
     def get_config(self):
         """Returns the arguments of the constructor."""

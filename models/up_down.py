@@ -149,7 +149,7 @@ class LabelDBN:
 
         Returns:
             A `keras.Model` of logistic layers "h1", "h2", ... and a `LabelFreeEnergy` "logits": (batch, num_classes),
-            minus `free_energy_by_label`.
+            minus `free_energy_by_label` up to a number for each image.
 
         Raises:
             ValueError: The net has no weights yet, or the image does not fit.

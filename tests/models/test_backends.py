@@ -11,7 +11,8 @@ import pytest
 FILES = (
     "test_units.py", "test_rbm.py", "test_chains.py", "test_centering.py", "test_rbm_training.py", "test_sgd.py",
     "test_alexnet.py", "test_alexnet_weights.py", "test_local_response_normalization.py", "test_color_noise.py",
-    "test_mean_image.py", "test_metrics.py",
+    "test_mean_image.py", "test_metrics.py", "test_partition.py", "test_annealing.py", "test_log_likelihood.py",
+    "test_dbn.py", "test_up_down.py", "test_conv_rbm.py", "test_conv_pretraining.py",
 )  # fmt: skip
 RUN = """
 import sys
