@@ -2,6 +2,7 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -12,7 +13,7 @@ from models.partition import spaced_betas
 
 
 def numbers(tensor):
-    return np.asarray(tensor, dtype="float64")
+    return keras.ops.convert_to_numpy(tensor).astype("float64")
 
 
 def states(units):

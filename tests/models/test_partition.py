@@ -2,6 +2,7 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ def states(units):
 
 
 def numbers(tensor):
-    return np.asarray(tensor, dtype="float64")
+    return keras.ops.convert_to_numpy(tensor).astype("float64")
 
 
 def machine(visible, hidden, scale=1.0, dtype="float64", **kwargs):
