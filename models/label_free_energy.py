@@ -11,7 +11,7 @@ class LabelFreeEnergy(keras.layers.Layer):
 
     That of label l is F(features, no label) - F(features, l). What all labels have in common is left out unit by unit:
     sums over 2,000 hidden units of some hundred nats, rounded in float32, made probabilities differ by 1.3e-5 between
-    batches of one image and of many; without it they differ by 1.4e-6.
+    batches of one image and of many; without it they differ by 1.6e-6.
 
     Its weights are those of a `models.rbm.RBM` with `label_units`, in the same order and shapes.
 

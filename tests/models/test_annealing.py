@@ -2,7 +2,6 @@
 
 import itertools
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -13,7 +12,7 @@ from models.partition import spaced_betas
 
 
 def numbers(tensor):
-    return keras.ops.convert_to_numpy(tensor).astype("float64")
+    return ops.convert_to_numpy(tensor).astype("float64")
 
 
 def states(units):
