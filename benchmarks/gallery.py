@@ -21,7 +21,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from components import figures, rbm_figures, rbm_readings
+from components.figures import figures, rbm_figures, rbm_readings
 from models.dbn import DBN
 from models.partition import ais_log_partition, log_probability, spaced_betas
 from models.up_down import LabelDBN

@@ -46,22 +46,24 @@ def configuration(preset: str, patches: int, seed: int, share: float, scale: flo
 
 def pretrained(config, examples: str, graph: str, folder: Path) -> Path:
     """Kernels from all training images, without labels."""
-    from components import input_pipeline, patch_pretraining, tracking, transform
+    from components import input_pipeline, patch_pretraining, transform
+    from components.reporting import station_tracker
 
     size, channels = config.model.image_size, config.model.channels
     training = input_pipeline.load_images(examples, ["train"], size, channels)
     statistics_ = transform.load_statistics(graph, size, channels)
-    network = patch_pretraining.pretrain(config, training, statistics_, tracking.StationTracker())
+    network = patch_pretraining.pretrain(config, training, statistics_, station_tracker.StationTracker())
     patch_pretraining.save(network, folder)
     return folder
 
 
 def errors(config, examples: str, graph: str, kernels: Path | None) -> tuple[int, float, float]:
     """Trains; number of images that have labels, top-1 and top-5 error on test in percent."""
-    from components import alexnet_training, input_pipeline, tracking, transform
+    from components import alexnet_training, input_pipeline, transform
     from components.error_metrics import rank_of_label
     from components.label_share import labelled
     from components.manifest import read_labels, read_manifest
+    from components.reporting import station_tracker
     from components.training_material import TrainingMaterial
 
     root, size, channels = Path(examples), config.model.image_size, config.model.channels
@@ -73,7 +75,7 @@ def errors(config, examples: str, graph: str, kernels: Path | None) -> tuple[int
         labels=read_labels(root),
         pretrained=kernels,
     )
-    served = alexnet_training.train(config, material, tracking.StationTracker())
+    served = alexnet_training.train(config, material, station_tracker.StationTracker())
     test = input_pipeline.load_images(examples, ["test"], size, channels)
     ranks: list[int] = []
     for images, labels in test.batches(200):

@@ -40,7 +40,7 @@ def ours(count: int, turn) -> None:
     from components.alexnet_training import build
     from components.configuration import StationConfig
     from components.crops import CropPlan
-    from components.tracking import StationTracker
+    from components.reporting.station_tracker import StationTracker
     from components.training_material import TrainingMaterial
     from components.transform import ImageStatistics
     from models.config import AlexNetConfig, TrainingConfig

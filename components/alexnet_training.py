@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 
-from components import backpropagation, tracking
+from components import backpropagation
 from components.configuration import StationConfig
 from components.crops import CropPlan
 from components.epoch_order import EpochOrder
-from components.mistakes import log_mistakes
+from components.figures.mistakes import log_mistakes
 from components.mixup import mix
+from components.reporting import station_tracker
 from components.served_alexnet import ServedAlexNet
 from components.training_material import TrainingMaterial
 from components.transform import ImageStatistics
@@ -22,7 +23,7 @@ from models.mean_image import MeanImage
 from models.metrics import TopKError
 
 
-def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedAlexNet:
+def train(config: StationConfig, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> ServedAlexNet:
     """Trains an AlexNet.
 
     Args:

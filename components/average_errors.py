@@ -3,12 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
-from components import features, progress
+from components import features
 from components.averaged_classifier import AveragedClassifier
 from components.error_metrics import rank_of_label
 from components.evaluator import wilson_interval
 from components.input_pipeline import split_files
 from components.measures import TOP1, TOP5
+from components.reporting import progress
 from components.served_model import EXAMPLES
 
 # Ten crops of 227 x 227 of this many images take an AlexNet less than 1 GB.

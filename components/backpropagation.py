@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components import progress, tracking
 from components.checkpoints import KeepBest, Resume
 from components.configuration import StationConfig
 from components.crops import CropPlan
 from components.epoch_order import EpochOrder
 from components.finite_loss import FiniteLoss
 from components.plateau import Plateau
-from components.speed import Speed
+from components.reporting import progress, station_tracker
+from components.reporting.speed import Speed
 from components.training_material import TrainingMaterial
 from models.config import TrainingConfig
 from models.sgd import MomentumSGD
@@ -31,7 +31,7 @@ def fit(
     material: TrainingMaterial,
     loss: keras.losses.Loss | Callable,
     metrics: Sequence[keras.metrics.Metric | Callable],
-    tracker: tracking.StationTracker,
+    tracker: station_tracker.StationTracker,
     targets: Callable[[tf.data.Dataset, EpochOrder | None], tf.data.Dataset] = lambda batches, order: batches,
     crops: CropPlan | None = None,
 ) -> None:
@@ -57,7 +57,7 @@ def fit(
     data = targets(material.training.batches(settings.batch_size, order, crops), order)
     monitor = f"val_{getattr(metrics[0], 'name', None) or metrics[0].__name__}"
     speed = [FiniteLoss(), Speed(settings.batch_size, count)]
-    callbacks = [order, *speed, tracking.epoch_callback(tracker), progress.epochs(settings.epochs, monitor)]
+    callbacks = [order, *speed, station_tracker.epoch_callback(tracker), progress.epochs(settings.epochs, monitor)]
     done, steps = checkpoint.epochs_done(_PART), checkpoint.steps_done(_PART)
     if settings.top_layer_epochs and not (done or steps):
         _fit_top_layer(model, settings, data, count, loss, order)

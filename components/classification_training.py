@@ -2,16 +2,19 @@
 
 import keras
 
-from components import backpropagation, scaling, tracking
+from components import backpropagation, scaling
 from components.configuration import StationConfig
-from components.mistakes import log_mistakes
+from components.figures.mistakes import log_mistakes
+from components.reporting import station_tracker
 from components.served_classifier import ServedClassifier
 from components.training_material import TrainingMaterial
 from models import factory
 from models.metrics import TopKError
 
 
-def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedClassifier:
+def train(
+    config: StationConfig, material: TrainingMaterial, tracker: station_tracker.StationTracker
+) -> ServedClassifier:
     """Trains a classifier.
 
     Args:

@@ -12,9 +12,7 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types
 
-from components.error_metrics import GAIN
-
-STANDARD_ERROR = "{name}_standard_error"
+from components.measures import GAIN, STANDARD_ERROR
 
 
 class MeanOutput(tfma.metrics.Metric):

@@ -9,8 +9,10 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from components import progress, rbm_figures, scaling, tracking
+from components import scaling
 from components.configuration import StationConfig
+from components.figures import rbm_figures
+from components.reporting import progress, station_tracker
 from components.served_density import BASE_RATE, LOG_PROBABILITY, ServedDensity, estimate_figures, partition_metrics
 from components.training_material import TrainingMaterial
 from models import factory
@@ -22,7 +24,7 @@ from models.rbm import RBM
 _DRAWN_PARTS = (100, 30)
 
 
-def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedDensity:
+def train(config: StationConfig, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> ServedDensity:
     """Trains nothing: estimates the log partition function of the pretrained machine.
 
     Args:
@@ -54,7 +56,7 @@ def _anneal(rbm: RBM, mean: np.ndarray, chains: int, seed: int, temperatures: in
         return ais_log_partition(rbm, data=mean[None], chains=chains, betas=spaced_betas(temperatures), seed=seed)
 
 
-def _log_estimate(estimate: LogPartitionEstimate, tracker: tracking.StationTracker) -> None:
+def _log_estimate(estimate: LogPartitionEstimate, tracker: station_tracker.StationTracker) -> None:
     both = f"log Z {estimate.log_z:.2f} nats forward, {estimate.reverse_log_z:.2f} in reverse, gap {estimate.gap:.2f}"
     progress.say(both)
     logging.info(
@@ -86,7 +88,7 @@ def _bracket(
     )
 
 
-def _log_means(served: ServedDensity, material: TrainingMaterial, tracker: tracking.StationTracker) -> None:
+def _log_means(served: ServedDensity, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> None:
     """Logs means over the validation images, in nats, as Evaluator measures them, and by the reverse estimate."""
     batches = material.validation.batches(1000)
     answers = [served.from_pixels(keras.ops.cast(images, "float32")) for images, _ in batches]

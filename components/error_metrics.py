@@ -13,8 +13,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 from tensorflow_model_analysis.proto import config_pb2
 
-TOP_ERROR = "top{k}_error"
-GAIN = "gain_over_constant"
+from components.measures import GAIN, TOP_ERROR
 
 
 def rank_of_label(label: int, scores: np.ndarray) -> int:

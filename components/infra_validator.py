@@ -15,6 +15,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from components.blessing import INFRA_BLESSED, INFRA_NOT_BLESSED
+
 # Importing TensorFlow takes 5 to 12 s, loading a model of 240 MB some seconds more.
 _TIMEOUT_SECONDS = 600
 
@@ -47,7 +49,8 @@ def InfraValidator(  # noqa: N802, D103 - a TFX component; described by the modu
 ) -> None:
     valid, finding = validate(Path(path_utils.serving_model_path(model.uri)))
     logging.info("InfraValidator, tiers: fresh process, model server; %s", finding)
-    Path(blessing.uri, "INFRA_BLESSED" if valid else "INFRA_NOT_BLESSED").write_text(finding + "\n", encoding="utf-8")
+    marker = INFRA_BLESSED if valid else INFRA_NOT_BLESSED
+    Path(blessing.uri, marker).write_text(finding + "\n", encoding="utf-8")
     blessing.set_int_custom_property("blessed", int(valid))
     blessing.set_string_custom_property("tier", "fresh process, model server")
     blessing.set_string_custom_property("finding", finding)

@@ -7,12 +7,14 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from components import progress, rbm_figures, scaling, tracking
+from components import scaling
 from components.checkpoints import KeepBest, Resume
 from components.configuration import StationConfig
 from components.epoch_order import EpochOrder
+from components.figures import rbm_figures
+from components.figures.mistakes import log_mistakes
 from components.finite_loss import FiniteLoss
-from components.mistakes import log_mistakes
+from components.reporting import progress, station_tracker
 from components.served_classifier import ServedClassifier
 from components.training_material import TrainingMaterial
 from models import factory
@@ -28,7 +30,9 @@ LABEL_DBN = "label_dbn"
 _DRAWN_CLASSES, _DRAWN_SAMPLES = 10, 10
 
 
-def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedClassifier:
+def train(
+    config: StationConfig, material: TrainingMaterial, tracker: station_tracker.StationTracker
+) -> ServedClassifier:
     """Trains a net with labels by contrastive wake-sleep, and keeps the weights of its best epoch on validation.
 
     Args:
@@ -48,7 +52,7 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
     callbacks = [
         order,
         FiniteLoss("--model.up-down.learning-rate", "the up-down training", "reconstruction_error", one_update=False),
-        tracking.epoch_callback(tracker),
+        station_tracker.epoch_callback(tracker),
         progress.epochs(epochs, "val_top1_error", "up-down, "),
     ]
     best, held_out = None, None

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+TOP_ERROR = "top{k}_error"
+GAIN = "gain_over_constant"
+STANDARD_ERROR = "{name}_standard_error"
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -29,8 +33,8 @@ class Measure:
     constant_words: str = ""
 
 
-TOP1 = Measure("top1_error", "top-1 error", " %", "max_top1_error", "max_error_increase")
-TOP5 = Measure("top5_error", "top-5 error", " %", "max_top5_error")
+TOP1 = Measure(TOP_ERROR.format(k=1), "top-1 error", " %", "max_top1_error", "max_error_increase")
+TOP5 = Measure(TOP_ERROR.format(k=5), "top-5 error", " %", "max_top5_error")
 SQUARED_ERROR = Measure(
     "squared_error", "squared error", " per image", "max_squared_error", "max_squared_error_increase",
     constant="mean_image_error", constant_words="mean image",

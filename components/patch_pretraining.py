@@ -6,13 +6,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components import figures, progress, tracking
 from components.alexnet_training import normalization
 from components.configuration import StationConfig
 from components.crops import CropPlan
 from components.epoch_order import EpochOrder
 from components.errors import VisionTfxError
+from components.figures import figures
 from components.input_pipeline import ImageData, load_images
+from components.reporting import progress, station_tracker
 from components.transform import ImageStatistics, load_statistics
 from models import alexnet_factory
 from models.conv_pretraining import pretrain_convolutions
@@ -28,7 +29,7 @@ def run(config: StationConfig, examples_uri: str, transform_graph_uri: str, dest
         return
     training = load_images(examples_uri, config.splits, model.image_size, model.channels)
     statistics = load_statistics(transform_graph_uri, model.image_size, model.channels)
-    with tracking.station_run("RBMPretrainer") as tracker:
+    with station_tracker.station_run("RBMPretrainer") as tracker:
         save(pretrain(config, training, statistics, tracker), destination)
 
 
@@ -36,7 +37,7 @@ def pretrain(
     config: StationConfig,
     training: ImageData,
     statistics: ImageStatistics,
-    tracker: tracking.StationTracker,
+    tracker: station_tracker.StationTracker,
 ) -> keras.Model:
     """An AlexNet whose convolutions are RBMs of the patches that they see; what is above them means nothing.
 

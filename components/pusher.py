@@ -9,6 +9,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components import publishing
+from components.blessing import is_blessed
 
 # The names that TFX's own Pusher gives these properties.
 PUSHED = "pushed"
@@ -32,11 +33,6 @@ def push_if_blessed(model_folder: Path, blessings: dict[str, Path], destination:
         logging.warning("Not pushed: %s did not bless the model.", " and ".join(refused))
         return None
     return publishing.push(model_folder, destination)
-
-
-def is_blessed(folder: Path) -> bool:
-    """Whether a ModelBlessing or InfraBlessing artifact says yes."""
-    return any((folder / name).exists() for name in ("BLESSED", "INFRA_BLESSED"))
 
 
 @component

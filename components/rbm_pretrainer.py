@@ -9,21 +9,23 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components import features, layer_pictures, progress, scaling, tracking
+from components import features, scaling
 from components.checkpoints import Checkpoint, Resume, station_checkpoint
 from components.configuration import StationConfig
 from components.epoch_order import EpochOrder
+from components.figures import layers
 from components.finite_loss import FiniteLoss
 from components.input_pipeline import ImageData, load_images
 from components.manifest import read_labels
+from components.reporting import progress, station_tracker
 from components.transform import ImageStatistics, load_statistics
 from models import factory
 from models.dbn import DBN
 from models.rbm import RBM
 from models.up_down import LabelDBN
 
-# The room of AlexNet's pretraining. By name, so that the cache key of deep belief nets does not hold its source.
-PATCHES = "components.patch_pretraining"
+# Pretrains AlexNet's kernels. Named, not imported, so that the cache key of deep belief nets does not hold its source.
+PATCH_PRETRAINING = "components.patch_pretraining"
 # Updates per call of the compiled loop: with 50, an epoch of MNIST takes 5 % longer; more cost memory.
 _UPDATES_PER_STEP = 100
 # Validation images whose free energy is compared with that of as many training images, after every epoch.
@@ -38,7 +40,7 @@ def pretrain(
     held_out: ImageData | None,
     statistics: ImageStatistics,
     num_classes: int,
-    tracker: tracking.StationTracker,
+    tracker: station_tracker.StationTracker,
     checkpoint: Checkpoint | None = None,
 ) -> DBN | LabelDBN:
     """Trains the layers of a deep belief net one after the other.
@@ -71,7 +73,7 @@ def pretrain(
         callbacks_for_layer=lambda layer: [
             order,
             _finite_error(dbn.rbms, layer),
-            tracking.epoch_callback(tracker, f"layer{layer + 1}/"),
+            station_tracker.epoch_callback(tracker, f"layer{layer + 1}/"),
             progress.epochs(cd.epochs, "reconstruction_error", f"layer {layer + 1} of {len(model.hidden_units)}, "),
             Resume(checkpoint, _part(layer), also=dbn.rbms[:layer]),
         ],
@@ -81,7 +83,7 @@ def pretrain(
         initial_epoch=done,
     )
     images = next(iter(rows))[0][:_DRAWN].numpy()
-    layer_pictures.log_pictures(dbn.rbms, images, factory.image_shape(model), tracker)
+    layers.log_pictures(dbn.rbms, images, factory.image_shape(model), tracker)
     return dbn
 
 
@@ -126,7 +128,7 @@ def RBMPretrainer(  # noqa: N802, D103 - a TFX component; described by the modul
 ) -> None:
     station, destination = StationConfig.from_json(config), Path(path_utils.serving_model_dir(model.uri))
     if station.model.family == "alexnet":
-        importlib.import_module(PATCHES).run(station, examples.uri, transform_graph.uri, destination)
+        importlib.import_module(PATCH_PRETRAINING).run(station, examples.uri, transform_graph.uri, destination)
         return
     size, channels = station.model.image_size, station.model.channels
     training = load_images(examples.uri, station.splits, size, channels)
@@ -136,7 +138,7 @@ def RBMPretrainer(  # noqa: N802, D103 - a TFX component; described by the modul
     statistics = load_statistics(transform_graph.uri, size, channels)
     checkpoint = station_checkpoint("RBMPretrainer", examples.uri, config, fingerprint)
     num_classes = len(read_labels(Path(examples.uri)))
-    with tracking.station_run("RBMPretrainer") as tracker:
+    with station_tracker.station_run("RBMPretrainer") as tracker:
         dbn = pretrain(station, training, held_out, statistics, num_classes, tracker, checkpoint)
     dbn.save(destination)
     checkpoint.clear()

@@ -8,8 +8,10 @@ import tensorflow as tf
 from keras import ops
 from matplotlib.figure import Figure
 
-from components import backpropagation, figures, scaling, tracking
+from components import backpropagation, scaling
 from components.configuration import StationConfig
+from components.figures import figures
+from components.reporting import station_tracker
 from components.served_autoencoder import ServedAutoencoder
 from components.training_material import TrainingMaterial
 from models import factory
@@ -19,7 +21,9 @@ _PIXELS = (1, 2, 3)
 _DRAWN = 1000
 
 
-def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedAutoencoder:
+def train(
+    config: StationConfig, material: TrainingMaterial, tracker: station_tracker.StationTracker
+) -> ServedAutoencoder:
     """Trains an autoencoder by cross-entropy, as the code released with Science 313 (2006) does.
 
     Args:
@@ -48,7 +52,9 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
     return served
 
 
-def _log_pictures(served: ServedAutoencoder, material: TrainingMaterial, tracker: tracking.StationTracker) -> None:
+def _log_pictures(
+    served: ServedAutoencoder, material: TrainingMaterial, tracker: station_tracker.StationTracker
+) -> None:
     """Draws the first validation images, training images where there are none, as reconstructed and as codes."""
     kind, data = ("Validation", material.validation) if material.validation else ("Training", material.training)
 

@@ -1,16 +1,17 @@
-"""Trainer's `run_fn`: training to the model's objective, in a room of its own for each, and the export."""
+"""Trainer's `run_fn`: trains the model with the module for its objective, then exports it."""
 
 import importlib
 from pathlib import Path
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import export, features, tracking
+from components import export, features
 from components.checkpoints import station_checkpoint
 from components.configuration import StationConfig
 from components.input_pipeline import load_images, read_records
 from components.label_share import labelled
 from components.manifest import read_labels, read_manifest
+from components.reporting import station_tracker
 from components.served_model import ServedModel
 from components.training_material import TrainingMaterial
 from components.transform import load_statistics
@@ -20,17 +21,17 @@ from models.config import AlexNetConfig, DBNConfig
 _STORED_EXAMPLES = 32
 
 
-def room(model: AlexNetConfig | DBNConfig) -> str:
-    """The module whose `train` serves a kind of model: of AlexNet, or of one objective of deep belief nets.
+def training_module(model: AlexNetConfig | DBNConfig) -> str:
+    """Returns the module whose `train` trains a model: AlexNet's, or that of a deep belief net's objective.
 
-    Found by name, so that the cache key of one kind's models does not hold the source of the others: pass it to
-    `fingerprint` together with this module.
+    Named, not imported, so that the cache key of one kind of model does not cover the source of the others: pass the
+    name to `fingerprint` together with this module's.
     """
     kind = model.objective if isinstance(model, DBNConfig) else model.family
     return f"components.{kind}_training"
 
 
-def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.StationTracker) -> ServedModel:
+def train(config: StationConfig, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> ServedModel:
     """Trains a model to its objective.
 
     Args:
@@ -38,7 +39,7 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: tracking.S
         material: images, their statistics and labels, pretrained weights.
         tracker: receives what is measured on the way.
     """
-    return importlib.import_module(room(config.model)).train(config, material, tracker)
+    return importlib.import_module(training_module(config.model)).train(config, material, tracker)
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -67,7 +68,7 @@ def run_fn(fn_args: FnArgs) -> None:
         ),
         keep=Path(fn_args.model_run_dir),
     )
-    with tracking.station_run("Trainer") as tracker:
+    with station_tracker.station_run("Trainer") as tracker:
         served = train(config, material, tracker)
     records = read_records(examples_uri, features.VALIDATION, _STORED_EXAMPLES)
     export.export(served, records, fn_args.serving_model_dir)

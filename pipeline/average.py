@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components import features, progress
+from components import features
 from components.measures import TOP1
 from components.publishing import push
+from components.reporting import progress
 from pipeline.config import RunConfig
 from pipeline.home import Home
 from pipeline.members import EXAMPLES_FROM, labels, title

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from tfx.utils import path_utils
 
 from components import evaluator, features, input_pipeline, publishing
+from components.blessing import is_blessed
 from components.manifest import count_images
-from components.pusher import PUSHED_DESTINATION, is_blessed
+from components.pusher import PUSHED_DESTINATION
 from components.served_density import partition_metrics
 from components.served_model import PARTITION_FILE
 from pipeline.station import StationReport

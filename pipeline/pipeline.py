@@ -20,8 +20,8 @@ from components.fingerprint import fingerprint
 from components.infra_validator import InfraValidator
 from components.measures import MEASURES
 from components.pusher import Pusher
-from components.rbm_pretrainer import PATCHES, RBMPretrainer
-from components.trainer import room
+from components.rbm_pretrainer import PATCH_PRETRAINING, RBMPretrainer
+from components.trainer import training_module
 from pipeline.config import RunConfig
 from pipeline.home import Home
 
@@ -95,7 +95,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         examples=examples,
         transform_graph=transform_graph,
         config=station.for_pretraining().to_json(),
-        fingerprint=fingerprint("components.rbm_pretrainer", *([PATCHES] if is_alexnet else [])),
+        fingerprint=fingerprint("components.rbm_pretrainer", *([PATCH_PRETRAINING] if is_alexnet else [])),
     )
 
     trainer = tfx.components.Trainer(
@@ -108,7 +108,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         eval_args=tfx.proto.EvalArgs(splits=[features.VALIDATION]),
         custom_config={
             "config": station.to_json(),
-            "fingerprint": fingerprint("components.trainer", room(config.model)),
+            "fingerprint": fingerprint("components.trainer", training_module(config.model)),
             **_initial_weights(config),
         },
     )

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from components.tracking import metric_entities
+from components.reporting.station_tracker import metric_entities
 
 CHAMPION = "champion"
 VERSION_TAG = "serving_version"

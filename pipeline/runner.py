@@ -114,7 +114,7 @@ def _load(config: RunConfig, run_id: str) -> "LocalDag":
 
 
 def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], log_file: Path) -> None:
-    from components import progress
+    from components.reporting import progress
 
     screen.start(dag.names)
     for name in dag.names:

@@ -19,7 +19,7 @@ from typing import Any, Concatenate, Literal, ParamSpec
 
 from components.errors import UsageError, VisionTfxError
 from components.interruption import held
-from components.tracking import (
+from components.reporting.station_tracker import (
     PARENT_RUN_VARIABLE,
     STATION_TAG,
     TRACKING_URI_VARIABLE,

@@ -33,8 +33,8 @@ def main(arguments: Sequence[str]) -> int:
     add_home(parser)
     given = parser.parse_args(arguments)
     check_name(given.name)
-    from components import progress
     from components.interruption import terminable
+    from components.reporting import progress
     from pipeline.average import average
     from pipeline.members import find_examples, find_members
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components import backpropagation, checkpoints, export, patch_pretraining, progress, speed
+from components import backpropagation, checkpoints, export, patch_pretraining
 from components.alexnet_training import build, train
 from components.checkpoints import Checkpoint
 from components.configuration import StationConfig
@@ -19,7 +19,8 @@ from components.finite_loss import FiniteLoss
 from components.input_pipeline import ImageData
 from components.mixup import mix
 from components.plateau import Plateau
-from components.tracking import StationTracker
+from components.reporting import progress, speed
+from components.reporting.station_tracker import StationTracker
 from components.training_material import TrainingMaterial
 from components.transform import ImageStatistics
 from models.alexnet import alexnet

@@ -12,9 +12,9 @@ from components import export, input_pipeline
 from components.configuration import StationConfig
 from components.errors import VisionTfxError
 from components.rbm_pretrainer import pretrain
+from components.reporting.station_tracker import StationTracker
 from components.served_classifier import ServedClassifier
-from components.tracking import StationTracker
-from components.trainer import room, train
+from components.trainer import train, training_module
 from components.training_material import TrainingMaterial
 from components.transform import ImageStatistics
 from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
@@ -280,12 +280,12 @@ def test_every_signature_answers_alike_in_another_graph(objective, fitted, root,
 
 
 @pytest.mark.parametrize("objective", ["classification", *OBJECTIVES])
-def test_the_cache_key_covers_the_room_of_the_objective(objective, monkeypatch):
+def test_the_cache_key_covers_the_module_of_the_objective(objective, monkeypatch):
     from components import fingerprint
 
-    sources, _ = fingerprint._closure(("components.trainer", room(DBNConfig(objective=objective))))
-    names = {path.stem for path in sources}
-    assert {"trainer", f"{objective}_training", "export", "input_pipeline", "scaling", "factory"} <= names
+    modules = ("components.trainer", training_module(DBNConfig(objective=objective)))
+    names = {path.stem for module in modules for path in fingerprint._closure(module)}
+    assert {f"{objective}_training", "export", "input_pipeline", "scaling", "factory"} <= names
     others = {f"{other}_training" for other in ["classification", *OBJECTIVES] if other != objective}
     assert not others & names
 

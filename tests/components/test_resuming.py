@@ -12,7 +12,7 @@ from components.configuration import StationConfig
 from components.epoch_order import EpochOrder
 from components.input_pipeline import ImageData
 from components.rbm_pretrainer import pretrain
-from components.tracking import StationTracker
+from components.reporting.station_tracker import StationTracker
 from components.trainer import train
 from components.training_material import TrainingMaterial
 from components.transform import ImageStatistics

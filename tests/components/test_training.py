@@ -13,8 +13,8 @@ from sklearn.datasets import load_digits
 from components import export, input_pipeline, scaling
 from components.configuration import StationConfig
 from components.errors import VisionTfxError
+from components.reporting.station_tracker import StationTracker
 from components.served_classifier import ServedClassifier
-from components.tracking import StationTracker
 from components.training_material import TrainingMaterial
 from components.transform import ImageStatistics
 from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig

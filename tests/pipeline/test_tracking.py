@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from components.errors import UsageError, VisionTfxError
-from components.tracking import PARENT_RUN_VARIABLE, TRACKING_URI_VARIABLE, station_run
+from components.reporting.station_tracker import PARENT_RUN_VARIABLE, TRACKING_URI_VARIABLE, station_run
 from pipeline import provenance as provenance_module
 from pipeline.config import RunConfig
 from pipeline.home import Home

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from components import figures
+from components.figures import figures
 
 
 def drawn(figure):

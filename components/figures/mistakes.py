@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components import figures, mistake_figures, tracking
+from components.figures import confused_pairs, figures
 from components.input_pipeline import ImageData
+from components.reporting import station_tracker
 from components.training_material import TrainingMaterial
 
 # Validation images whose confusion and mistakes are drawn; of 256 x 256 pixels they would be 1 GB, so they are read
@@ -14,7 +15,7 @@ _DRAWN_IMAGES = 5000
 _BATCH = 100
 
 
-def log_mistakes(classifier: keras.Model, material: TrainingMaterial, tracker: tracking.StationTracker) -> None:
+def log_mistakes(classifier: keras.Model, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> None:
     """Draws the confusion of the classes, the most confident mistakes and the most confused pairs of classes.
 
     Args:
@@ -31,7 +32,7 @@ def log_mistakes(classifier: keras.Model, material: TrainingMaterial, tracker: t
     images = _some_images(material.validation, _shown(*answers))
     tracker.log_figure(lambda: figures.confusion(matrix, material.labels), "confusion.png")
     tracker.log_figure(lambda: figures.failures(images, *answers), "mistakes.png")
-    tracker.log_figure(lambda: mistake_figures.confused_pairs(images, *answers), "confused_pairs.png")
+    tracker.log_figure(lambda: confused_pairs.confused_pairs(images, *answers), "confused_pairs.png")
 
 
 def _answers(classifier: keras.Model, validation: ImageData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -46,8 +47,8 @@ def _answers(classifier: keras.Model, validation: ImageData) -> tuple[np.ndarray
 
 def _shown(true: np.ndarray, said: np.ndarray, scores: np.ndarray) -> set[int]:
     """Indices of the images that are seen in a picture."""
-    pairs = mistake_figures.most_confused(true, said, scores)[: mistake_figures.MAX_PAIRS]
-    shown = {index for pair in pairs for index in pair.images[: mistake_figures.MAX_IMAGES]}
+    pairs = confused_pairs.most_confused(true, said, scores)[: confused_pairs.MAX_PAIRS]
+    shown = {index for pair in pairs for index in pair.images[: confused_pairs.MAX_IMAGES]}
     return shown.union(figures.mistakes(true, said, scores)[: figures.MAX_FAILURES])
 
 

@@ -1,4 +1,4 @@
-"""What is read off restricted Boltzmann machines to be drawn: NumPy arrays for `components.rbm_figures`."""
+"""What is read off restricted Boltzmann machines to be drawn: NumPy arrays for `components.figures.rbm_figures`."""
 
 from collections.abc import Sequence
 

@@ -5,8 +5,14 @@ import sys
 import pytest
 from matplotlib.figure import Figure
 
-from components import tracking
-from components.tracking import PARENT_RUN_VARIABLE, TRACKING_URI_VARIABLE, StationTracker, epoch_callback, station_run
+from components.reporting import station_tracker
+from components.reporting.station_tracker import (
+    PARENT_RUN_VARIABLE,
+    TRACKING_URI_VARIABLE,
+    StationTracker,
+    epoch_callback,
+    station_run,
+)
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
@@ -14,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    tracking.quiet_mlflow()
+    station_tracker.quiet_mlflow()
     from mlflow import MlflowClient
 
     return MlflowClient(f"sqlite:///{tmp_path_factory.mktemp('home')}/mlflow.db")
@@ -32,7 +38,7 @@ def parent(client, tmp_path, monkeypatch):
 def test_nothing_exported_imports_no_mlflow_and_does_nothing():
     script = (
         "import sys\n"
-        "from components.tracking import station_run\n"
+        "from components.reporting.station_tracker import station_run\n"
         "with station_run('Trainer') as tracker:\n"
         "    tracker.log_metrics({'loss': 1.0})\n"
         "    tracker.log_figure(None, 'x.png')\n"
@@ -93,7 +99,7 @@ def test_a_broken_mlflow_is_warned_of_once_and_then_left_alone(caplog):
     for epoch in range(10):
         tracker.log_metrics({"loss": 1.0}, step=epoch)
     tracker.finish("FINISHED")
-    assert client.calls == tracking.MAX_FAILURES
+    assert client.calls == station_tracker.MAX_FAILURES
     assert [record.getMessage() for record in caplog.records] == [
         "MLflow did not take a record of Trainer, which goes on without: database is locked"
     ]

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import figures, mistake_figures, mistakes
+from components.figures import confused_pairs, figures, mistakes
 from components.input_pipeline import ImageData
-from components.tracking import StationTracker
+from components.reporting.station_tracker import StationTracker
 from components.training_material import TrainingMaterial
 
 LABELS = ["cat", "dog", "cow"]
@@ -75,7 +75,7 @@ def test_figures_are_those_of_all_images_at_once(data, monkeypatch, in_memory):
     wanted = {
         "confusion.png": figures.confusion(matrix, LABELS),
         "mistakes.png": figures.failures(images, true, said, scores),
-        "confused_pairs.png": mistake_figures.confused_pairs(images, true, said, scores),
+        "confused_pairs.png": confused_pairs.confused_pairs(images, true, said, scores),
     }
     assert found.keys() == wanted.keys()
     for name, figure in wanted.items():

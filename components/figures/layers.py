@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from components import figures, rbm_figures, rbm_readings, tracking
+from components.figures import figures, rbm_figures, rbm_readings
+from components.reporting import station_tracker
 from models.rbm import RBM
 
 # Images whose reconstructions are drawn, and of which Gibbs chains start; 300 steps of each layer take 0.2 s.
@@ -14,7 +15,7 @@ _STEPS = (0, 1, 3, 10, 30, 100, 300)
 
 
 def log_pictures(
-    rbms: Sequence[RBM], images: np.ndarray, image_shape: Sequence[int], tracker: tracking.StationTracker
+    rbms: Sequence[RBM], images: np.ndarray, image_shape: Sequence[int], tracker: station_tracker.StationTracker
 ) -> None:
     """Draws the layers of a pretrained net.
 
@@ -37,7 +38,7 @@ def log_pictures(
 
 
 def _log_layer(
-    stack: Sequence[RBM], images: np.ndarray, image_shape: Sequence[int], tracker: tracking.StationTracker
+    stack: Sequence[RBM], images: np.ndarray, image_shape: Sequence[int], tracker: station_tracker.StationTracker
 ) -> None:
     """Draws the last of some stacked machines; what it has on its visible side is carried down to the pixels."""
     number = len(stack)

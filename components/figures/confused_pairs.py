@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components import drawing, figures
+from components.figures import drawing, figures
 
 MAX_PAIRS = 6
 MAX_IMAGES = 6  # of a pair

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# In an epoch's logs, see `components.speed`.
+# In an epoch's logs, see `components.reporting.speed`.
 IMAGES_PER_SECOND = "images_per_second"
 _listeners: list[Callable[[str], None]] = []
 

@@ -1,8 +1,7 @@
 """Pictures of what was learnt and of what went wrong, as matplotlib figures.
 
-Every function returns a `matplotlib.figure.Figure` of its own, see `components.drawing`; pictures that only restricted
-Boltzmann machines have are in `components.rbm_figures`, the most confused pairs of classes in
-`components.mistake_figures`.
+Every function returns a new `matplotlib.figure.Figure`, see `components.figures.drawing`. Plots of RBMs are in
+`components.figures.rbm_figures`, the most confused pairs of classes in `components.figures.confused_pairs`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components import drawing
+from components.figures import drawing
 
 MAX_FAILURES = 24  # mistakes in the gallery
 RIGHT = "#1a7f37"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from components import mistake_figures
-from components.mistake_figures import ConfusedPair
+from components.figures import confused_pairs
+from components.figures.confused_pairs import ConfusedPair
 
 TRUE = ["cat", "cat", "dog", "cat", "cat", "dog", "cow", "cow", "dog", "cow"]
 SAID = ["dog", "dog", "cat", "cow", "dog", "cat", "cow", "cat", "dog", "cow"]
@@ -34,17 +34,17 @@ def numbered(count):
 
 
 def test_pairs_are_ordered_and_the_most_frequent_comes_first():
-    assert mistake_figures.most_confused(TRUE, SAID, SCORES) == [
+    assert confused_pairs.most_confused(TRUE, SAID, SCORES) == [
         ConfusedPair("cat", "dog", (1, 4, 0), 4),
         ConfusedPair("dog", "cat", (5, 2), 3),
         ConfusedPair("cow", "cat", (7,), 3),  # before the next: one of three is more than one of four
         ConfusedPair("cat", "cow", (3,), 4),
     ]
-    assert mistake_figures.most_confused(TRUE, SAID)[0].images == (0, 1, 4)
+    assert confused_pairs.most_confused(TRUE, SAID)[0].images == (0, 1, 4)
 
 
 def test_a_row_shows_the_most_confident_images_of_a_pair_below_its_caption():
-    figure = mistake_figures.confused_pairs(numbered(10), TRUE, SAID, SCORES, count=3, images_each=2)
+    figure = confused_pairs.confused_pairs(numbered(10), TRUE, SAID, SCORES, count=3, images_each=2)
     assert pictures(figure) == [[1, 4], [5, 2], [7]]
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert texts == [
@@ -58,19 +58,19 @@ def test_a_row_shows_the_most_confident_images_of_a_pair_below_its_caption():
 def test_at_most_six_rows_of_six():
     true = [f"class {index % 8}" for index in range(80)]
     said = [f"class {(index + 1) % 8}" for index in range(80)]
-    assert list(map(len, pictures(mistake_figures.confused_pairs(numbered(80), true, said)))) == [6] * 6
+    assert list(map(len, pictures(confused_pairs.confused_pairs(numbered(80), true, said)))) == [6] * 6
 
 
 def test_images_that_are_not_shown_may_be_missing():
     images = dict(enumerate(numbered(10)))
     for index in (6, 8, 9, 0):
         del images[index]
-    figure = mistake_figures.confused_pairs(images, TRUE, SAID, SCORES, images_each=2)
+    figure = confused_pairs.confused_pairs(images, TRUE, SAID, SCORES, images_each=2)
     assert pictures(figure) == [[1, 4], [5, 2], [7], [3]]
 
 
 def test_no_mistakes_are_said_so_and_can_be_drawn():
-    figure = mistake_figures.confused_pairs(numbered(3), ["a", "b", "b"], ["a", "b", "b"], [1, 1, 1])
+    figure = confused_pairs.confused_pairs(numbered(3), ["a", "b", "b"], ["a", "b", "b"], [1, 1, 1])
     assert (figure.get_suptitle(), figure.get_supxlabel()) == ("No mistakes", "among 3 images")
     assert not any(axes.images or axes.texts for axes in figure.axes)
     assert drawn(figure).std() > 0
@@ -80,7 +80,7 @@ def test_no_mistakes_are_said_so_and_can_be_drawn():
 def test_long_names_stay_in_the_figure_and_off_the_other_texts(rows, count):
     true = [f"n0212304{row} tabby, tabby cat" for row in range(rows) for _ in range(count)]
     said = [name.replace("tabby, tabby", "tiger, tiger") for name in true]
-    figure = mistake_figures.confused_pairs(np.zeros((len(true), 5, 4, 3)), true, said, np.full(len(true), 0.5))
+    figure = confused_pairs.confused_pairs(np.zeros((len(true), 5, 4, 3)), true, said, np.full(len(true), 0.5))
     drawn(figure)
     shown = [axes for axes in figure.axes if axes.images]
     assert len(shown) == rows * count

@@ -4,7 +4,7 @@ import time
 
 import keras
 
-from components.progress import IMAGES_PER_SECOND
+from components.reporting.progress import IMAGES_PER_SECOND
 
 
 class Speed(keras.callbacks.Callback):

@@ -1,6 +1,7 @@
 """Pictures of restricted Boltzmann machines and of nets stacked from them: what a training did, and what it dreams of.
 
-Every function takes NumPy arrays, see `components.rbm_readings`, and returns a `matplotlib.figure.Figure` of its own.
+Every function takes NumPy arrays, see `components.figures.rbm_readings`, and returns a new
+`matplotlib.figure.Figure`.
 What to look for: Hinton, A Practical Guide to Training Restricted Boltzmann Machines (2010), sections 7 and 15.
 """
 
@@ -10,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components import drawing, figures
+from components.figures import drawing, figures
 
 _BINS = 60
 _IDLE = 1e-3  # mean activity below which a unit counts as never on, and above 1 minus which as always on
@@ -112,7 +113,7 @@ def fantasies(
     """Where Gibbs chains wander: one row per chain, one column per moment.
 
     Args:
-        states: Visible means, shape (moments, chains, num_visible), see `components.rbm_readings.gibbs_moments`.
+        states: Visible means, shape (moments, chains, num_visible), see `rbm_readings.gibbs_moments`.
         image_shape: (height, width) or (height, width, channels).
         steps: Full steps of Gibbs sampling that each moment comes after, moments of them; 0 is where chains start.
         title: Of the figure.

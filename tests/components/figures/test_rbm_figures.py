@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from components import rbm_figures, rbm_readings
-from components.layer_pictures import log_pictures
-from components.tracking import StationTracker
+from components.figures import rbm_figures, rbm_readings
+from components.figures.layers import log_pictures
+from components.reporting.station_tracker import StationTracker
 from models.rbm import RBM
 
 RUINED = [np.zeros((4, 3)), np.full((4, 3), 0.5), np.full((4, 3), np.nan), np.full((4, 3), np.inf)]

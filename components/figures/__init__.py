@@ -1,0 +1,1 @@
+"""Plots. Nothing here changes a result, so no cache key covers this package."""
