@@ -23,7 +23,8 @@ from PIL import Image
 
 from components.figures import figures, rbm_figures, rbm_readings
 from models.dbn import DBN
-from models.partition import ais_log_partition, log_probability, spaced_betas
+from models.partition import ais_log_partition
+from models.partition.log_partition import log_probability, spaced_betas
 from models.up_down import LabelDBN
 
 IMAGES = 5000  # of the training split

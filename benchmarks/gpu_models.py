@@ -69,7 +69,7 @@ def alexnet_speed(variant: str, batch: int, seconds: float) -> float:
     import numpy as np
 
     from models.alexnet import alexnet
-    from models.sgd import MomentumSGD
+    from models.fitting.sgd import MomentumSGD
 
     keras.config.set_dtype_policy("mixed_bfloat16")
     net = alexnet(variant, 1000, seed=1)
@@ -96,8 +96,8 @@ def rbm_epoch(visible: int, hidden: int, batch: int) -> float:
     """Seconds of an epoch of 60,000 rows through `RBM.fit`, the second one, compiled."""
     import numpy as np
 
+    from models.fitting.sgd import MomentumSGD
     from models.rbm import RBM
-    from models.sgd import MomentumSGD
 
     rows = (np.random.default_rng(0).random((ROWS, visible), dtype=np.float32) < 0.13).astype(np.float32)
     rbm = RBM(hidden, minibatch_size=batch, seed=1)

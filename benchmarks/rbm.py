@@ -37,8 +37,8 @@ def ours(rows=ROWS, visible=VISIBLE, hidden=HIDDEN, k=1):
     """Epochs of `RBM.fit`, as the pipeline calls it."""
     import tensorflow as tf
 
+    from models.fitting.sgd import MomentumSGD
     from models.rbm import RBM
-    from models.sgd import MomentumSGD
 
     data = tf.constant(images(rows, visible))
     chunks = tf.data.Dataset.range(0, rows, CHUNK).map(lambda start: data[start : start + CHUNK]).prefetch(2)

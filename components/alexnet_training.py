@@ -16,10 +16,10 @@ from components.reporting import station_tracker
 from components.served_alexnet import ServedAlexNet
 from components.training_material import TrainingMaterial
 from components.transform import ImageStatistics
-from models import alexnet_factory
-from models.color_noise import ColorNoise
+from models.alexnet import factory
+from models.alexnet.color_noise import ColorNoise
+from models.alexnet.mean_image import MeanImage
 from models.config import AlexNetConfig, TrainingConfig
-from models.mean_image import MeanImage
 from models.metrics import TopKError
 
 
@@ -61,7 +61,7 @@ def build(model: AlexNetConfig, material: TrainingMaterial, seed: int) -> keras.
     if noise:
         layers.append(ColorNoise(material.statistics.covariance, noise, seed))
     layers.append(normalization(material.statistics, model))
-    layers.append(alexnet_factory.build_alexnet(model, len(material.labels), seed, material.pretrained))
+    layers.append(factory.build_alexnet(model, len(material.labels), seed, material.pretrained))
     return keras.Sequential(layers, name="network")
 
 
@@ -70,9 +70,9 @@ def normalization(statistics: ImageStatistics, model: AlexNetConfig) -> keras.la
 
     For all but torchvision's weights, the mean image is subtracted: its centre, since crops are there on average.
     """
-    if model.variant == alexnet_factory.TORCHVISION:
-        mean = [255 * value for value in alexnet_factory.TORCHVISION_MEAN]
-        variance = [(255 * value) ** 2 for value in alexnet_factory.TORCHVISION_DEVIATION]
+    if model.variant == factory.TORCHVISION:
+        mean = [255 * value for value in factory.TORCHVISION_MEAN]
+        variance = [(255 * value) ** 2 for value in factory.TORCHVISION_DEVIATION]
         return keras.layers.Normalization(mean=mean, variance=variance, name="normalization")
     return MeanImage(keras.layers.CenterCrop(*model.crop_size)(statistics.mean_image))
 

@@ -16,7 +16,7 @@ from components.reporting import progress, station_tracker
 from components.reporting.speed import Speed
 from components.training_material import TrainingMaterial
 from models.config import TrainingConfig
-from models.sgd import MomentumSGD
+from models.fitting.sgd import MomentumSGD
 
 # Updates per call into the runtime: on a small net each call costs as much as its update.
 _STEPS_PER_EXECUTION = 50

@@ -16,8 +16,9 @@ from components.reporting import progress, station_tracker
 from components.served_density import BASE_RATE, LOG_PROBABILITY, ServedDensity, estimate_figures, partition_metrics
 from components.training_material import TrainingMaterial
 from models import factory
-from models.log_partition_estimate import LogPartitionEstimate
-from models.partition import ais_log_partition, spaced_betas
+from models.partition import ais_log_partition
+from models.partition.estimate import LogPartitionEstimate
+from models.partition.log_partition import spaced_betas
 from models.rbm import RBM
 
 # Parts of the temperatures that are drawn beside all of them: a twentieth more work, 3 s beside 55 s for 784 x 500.

@@ -15,8 +15,8 @@ from components.figures import figures
 from components.input_pipeline import ImageData, load_images
 from components.reporting import progress, station_tracker
 from components.transform import ImageStatistics, load_statistics
-from models import alexnet_factory
-from models.conv_pretraining import pretrain_convolutions
+from models.alexnet import factory
+from models.alexnet.conv_pretraining import pretrain_convolutions
 
 _BATCH = 64
 _ANY_CLASSES = 2  # the least that a net can have: the layers above the convolutions are not kept
@@ -52,7 +52,7 @@ def pretrain(
     """
     model, settings = config.model, config.model.pretraining
     keras.utils.set_random_seed(config.seed)
-    network = alexnet_factory.build_alexnet(model, _ANY_CLASSES, config.seed)
+    network = factory.build_alexnet(model, _ANY_CLASSES, config.seed)
     scale = normalization(statistics, model)
     crops = CropPlan(model.crop_size, mirror=False, seed=config.seed)
     batches = training.batches(_BATCH, EpochOrder(config.seed), crops)
@@ -83,4 +83,4 @@ def save(network: keras.Model, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     layers = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
     weights = {f"{layer.name}/{i}": array for layer in layers for i, array in enumerate(layer.get_weights())}
-    np.savez(folder / alexnet_factory.CONVOLUTIONS_FILE, **weights)
+    np.savez(folder / factory.CONVOLUTIONS_FILE, **weights)

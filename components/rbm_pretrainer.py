@@ -92,7 +92,7 @@ def _part(layer: int) -> str:
 
 
 def _finite_error(rbms: list[RBM], layer: int) -> FiniteLoss:
-    """Stops a layer that diverges, and names the rate that `models.sgd.pretraining_optimizer` gave it."""
+    """Stops a layer that diverges, and names the rate that `models.fitting.sgd.pretraining_optimizer` gave it."""
     gaussian = "gaussian" in (rbms[layer].visible_type, rbms[layer].hidden_type)
     return FiniteLoss(
         f"--model.pretraining.{'gaussian-' if gaussian else ''}learning-rate",

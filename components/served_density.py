@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.served_model import PARTITION_FILE, ServedModel
-from models.log_partition_estimate import LogPartitionEstimate
+from models.partition.estimate import LogPartitionEstimate
 from models.rbm import RBM
 
 LOG_PROBABILITY = "log_probability"

@@ -35,7 +35,7 @@ class RBMConfig:
         sparsity_target: Mean activity that hidden units are drawn to; none for no such pull.
         sparsity_cost: Strength of that pull, above 0 where there is a target.
         learn_variance: Whether Gaussian visible units learn their variances.
-        coupling: Of Gaussian visible units with learned variances, "variance" or "deviation": see `models.units`.
+        coupling: Of Gaussian visible units with learned variances, "variance" or "deviation": see `models.rbm.units`.
     """
 
     epochs: int = 50

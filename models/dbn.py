@@ -8,12 +8,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from models.chunks import count_and_mean, first_rows, flatten, mapped
-from models.closed_form import check_choice
 from models.config import RBMConfig
-from models.monitors import FreeEnergyGap, PseudoLogLikelihood
+from models.fitting.chunks import count_and_mean, first_rows, flatten, mapped
+from models.fitting.closed_form import check_choice
+from models.fitting.sgd import pretraining_optimizer
 from models.rbm import RBM
-from models.sgd import pretraining_optimizer
+from models.rbm.monitors import FreeEnergyGap, PseudoLogLikelihood
 
 CHUNK_ROWS = 10000  # rows per call of the training step when arrays are passed: 5 % faster than 5,000
 GAP_IMAGES = 1000  # of each kind, for the free-energy gap

@@ -264,7 +264,7 @@ def test_without_patches_nothing_is_read_or_written(tmp_path):
 def test_the_rate_falls_three_times_at_most():
     import keras
 
-    from models.sgd import MomentumSGD
+    from models.fitting.sgd import MomentumSGD
 
     plateau = Plateau("val_top1_error", patience=2, learning_rate=0.01)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])

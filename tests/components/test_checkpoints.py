@@ -11,8 +11,8 @@ from components import checkpoints
 from components.checkpoints import Checkpoint, KeepBest, Resume, station_checkpoint
 from components.epoch_order import EpochOrder
 from components.input_pipeline import ImageData
+from models.fitting.sgd import MomentumSGD
 from models.rbm import RBM
-from models.sgd import MomentumSGD
 
 EPOCHS = 6
 

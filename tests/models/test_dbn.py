@@ -4,10 +4,10 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-from models.chunks import mapped
 from models.config import DBNConfig, RBMConfig
 from models.dbn import DBN
 from models.factory import build_classifier, build_dbn
+from models.fitting.chunks import mapped
 
 QUICK = RBMConfig(epochs=3, batch_size=50, learning_rate=0.05, momentum_switch_epochs=1)
 

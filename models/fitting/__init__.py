@@ -1,0 +1,1 @@
+"""Training loops and optimizers that all models share."""

@@ -1,0 +1,5 @@
+"""Restricted Boltzmann machines: energies, sampling, contrastive divergence."""
+
+from models.rbm.rbm import RBM
+
+__all__ = ["RBM"]

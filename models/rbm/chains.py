@@ -1,0 +1,91 @@
+"""Chains that give the negative statistics of a restricted Boltzmann machine: from the data, or tempered."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.fitting.loops import repeated
+
+LOOP_STEPS = 10  # from so many on, Gibbs steps are a loop in the graph; fewer are written out
+
+
+def gibbs_chain(rbm, visible, steps):
+    """Visible states (batch, num_visible) after `steps` full steps of Gibbs sampling that start at `visible`."""
+
+    def step(_, states):
+        return rbm.sample_visible(rbm.sample_hidden(states))
+
+    if steps >= LOOP_STEPS:
+        return repeated(steps, step, visible, [rbm.seed_generator.state])
+    for i in range(steps):
+        visible = step(i, visible)
+    return visible
+
+
+def data_chains(rbm, hidden_probabilities, steps, sample_last):
+    """Contrastive divergence: `steps` steps of Gibbs sampling from the data.
+
+    Args:
+        rbm: The machine.
+        hidden_probabilities: Of the data, shape (batch, hidden_units).
+        steps: k, at least 1.
+        sample_last: Whether the last visible states are sampled; else they are probabilities (means).
+
+    Returns:
+        The reconstruction after one step (means) and the visible states after k, both (batch, num_visible).
+    """
+    hidden = rbm.draw_hidden(hidden_probabilities)
+    negative = reconstruction = rbm.visible_probabilities(hidden)
+    for _ in range(steps - 1):
+        negative = rbm.visible_probabilities(rbm.sample_hidden(rbm.draw_visible(negative)))
+    return reconstruction, rbm.draw_visible(negative) if sample_last else negative
+
+
+def tempered_chains(rbm, states, steps):
+    """Parallel tempering: Gibbs steps at every temperature, then exchanges between neighbouring temperatures.
+
+    Replica r has the distribution exp(-beta_r E), beta rising from 0 to 1 in equal steps. Neighbours r, r + 1 exchange
+    their states (v, h) with probability min(1, exp((beta_r - beta_{r+1}) (E_r - E_{r+1}))): first all even pairs, then
+    all odd ones, which leaves the joint distribution as it is.
+
+    Args:
+        rbm: The machine, binary.
+        states: Visible states, shape (temperatures, chains, num_visible).
+        steps: Gibbs steps at each temperature, at least 1.
+
+    Returns:
+        The new states, same shape; the last replica, at beta = 1, follows the model.
+
+    Source: Desjardins et al., Parallel Tempering for Training of Restricted Boltzmann Machines, AISTATS 2010.
+    """
+    temperatures, chains, num_visible = states.shape
+    beta = np.repeat(np.linspace(0, 1, temperatures), chains)[:, None]
+    visible = ops.reshape(states, (-1, num_visible))
+    for _ in range(steps):
+        hidden = rbm.draw_hidden(rbm.hidden_probabilities(visible, beta))
+        visible = rbm.draw_visible(rbm.visible_probabilities(hidden, beta))
+    hidden = rbm.draw_hidden(rbm.hidden_probabilities(visible, beta))
+    draws = keras.random.uniform((temperatures, chains), dtype=visible.dtype, seed=rbm.seed_generator)
+    energies = ops.reshape(rbm.energy(visible, hidden), (temperatures, chains))
+    return ops.take_along_axis(
+        ops.reshape(visible, (temperatures, chains, num_visible)),
+        ops.expand_dims(_exchanged(energies, draws), -1),
+        axis=0,
+    )
+
+
+def _exchanged(energies, draws):
+    """Which replica each temperature takes its state from, after an even and an odd round: (temperatures, chains)."""
+    temperatures, chains = energies.shape
+    step = 1.0 / (temperatures - 1)
+    source = ops.tile(ops.expand_dims(ops.arange(temperatures), 1), (1, chains))
+    for parity in (0, 1):
+        lower = np.arange(temperatures)
+        partner = np.where((lower - parity) % 2 == 0, lower + 1, lower - 1)
+        partner = np.where((partner < 0) | (partner >= temperatures), lower, partner)
+        first = np.minimum(lower, partner)  # a pair reads one draw (even ones first, then odd): both go or both stay
+        current = ops.take_along_axis(energies, source, axis=0)
+        log_ratio = -step * (ops.take(current, first, axis=0) - ops.take(current, np.maximum(lower, partner), axis=0))
+        go = ops.log(ops.take(draws, first, axis=0)) < log_ratio
+        source = ops.where(go, ops.take(source, partner, axis=0), source)
+    return source
