@@ -42,8 +42,8 @@ def pretrain_convolutions(
         layers: Names of the layers to initialise; none means every `Conv2D`.
         patches: Patches per layer, at least 2.
         config: An `RBMConfig`, as in `models.alexnet.patch_filters.learn_filters`; None means one that fits the size of
-            each RBM. Some 1,000 updates, of 100 patches each, are needed: in fewer, sparsity lowers the biases before the
-            filters have grown, and a layer of rectified units gives hardly anything.
+            each RBM. Some 1,000 updates, of 100 patches each, are needed: in fewer, sparsity lowers the biases before
+            the filters have grown, and a layer of rectified units gives hardly anything.
         contrast: As there: "full", "mean" or None.
         regularization: As there.
         deviation: Standard deviation that each layer's output, before its activation, is scaled to, over all images,
