@@ -75,7 +75,8 @@ def write_artifact(root: Path, files: list[bytes], times: int = 1) -> None:
     import pyarrow as pa
     import tensorflow as tf
 
-    from components import features, images, manifest
+    from components import features
+    from components.ingest import image_inspection, manifest
 
     folder = root / f"Split-{features.TRAIN}"
     folder.mkdir(parents=True)
@@ -89,18 +90,19 @@ def write_artifact(root: Path, files: list[bytes], times: int = 1) -> None:
                 writer.write(example.SerializeToString())
         for copy in range(1, times):
             os.link(first, folder / f"data_tfrecord-{shard:05d}-{copy:02d}")
-    row = {**dict.fromkeys(manifest.SCHEMA.names), "split": features.TRAIN, "verdict": images.OK}
+    row = {**dict.fromkeys(manifest.SCHEMA.names), "split": features.TRAIN, "verdict": image_inspection.OK}
     manifest.write_manifest(root, pa.Table.from_pylist([row] * (len(files) * times), schema=manifest.SCHEMA), SIDE)
 
 
 def ours(root: Path):
     """Epochs of our pipeline."""
-    from components import features, input_pipeline
-    from components.crops import CropPlan
-    from components.epoch_order import EpochOrder
+    from components import features
+    from components.input_pipeline import image_data
+    from components.input_pipeline.crops import CropPlan
+    from components.input_pipeline.epoch_order import EpochOrder
 
-    input_pipeline.MEMORY_LIMIT = 0
-    data = input_pipeline.load_images(str(root), [features.TRAIN], (SIDE, SIDE), 3)
+    image_data.MEMORY_LIMIT = 0
+    data = image_data.load_images(str(root), [features.TRAIN], (SIDE, SIDE), 3)
     order = EpochOrder(1)
     dataset = data.batches(BATCH, order, CropPlan((CROP, CROP), seed=1))
     epochs = iter(range(10**6))

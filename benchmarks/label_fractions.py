@@ -33,7 +33,7 @@ def newest(home: Path, name: str, station: str, output: str) -> str:
 
 def configuration(preset: str, patches: int, seed: int, share: float, scale: float):
     """The preset's, with what this experiment decides."""
-    from components.configuration import StationConfig
+    from components.station_config import StationConfig
     from models.config import PatchConfig
     from pipeline.presets import PRESETS
 
@@ -46,11 +46,13 @@ def configuration(preset: str, patches: int, seed: int, share: float, scale: flo
 
 def pretrained(config, examples: str, graph: str, folder: Path) -> Path:
     """Kernels from all training images, without labels."""
-    from components import input_pipeline, patch_pretraining, transform
+    from components import transform
+    from components.input_pipeline import image_data
     from components.reporting import station_tracker
+    from components.training import patch_pretraining
 
     size, channels = config.model.image_size, config.model.channels
-    training = input_pipeline.load_images(examples, ["train"], size, channels)
+    training = image_data.load_images(examples, ["train"], size, channels)
     statistics_ = transform.load_statistics(graph, size, channels)
     network = patch_pretraining.pretrain(config, training, statistics_, station_tracker.StationTracker())
     patch_pretraining.save(network, folder)
@@ -59,24 +61,26 @@ def pretrained(config, examples: str, graph: str, folder: Path) -> Path:
 
 def errors(config, examples: str, graph: str, kernels: Path | None) -> tuple[int, float, float]:
     """Trains; number of images that have labels, top-1 and top-5 error on test in percent."""
-    from components import alexnet_training, input_pipeline, transform
-    from components.error_metrics import rank_of_label
-    from components.label_share import labelled
-    from components.manifest import read_labels, read_manifest
+    from components import transform
+    from components.evaluation.classification_metrics import rank_of_label
+    from components.ingest.manifest import read_labels, read_manifest
+    from components.input_pipeline import image_data
+    from components.input_pipeline.label_share import labelled
     from components.reporting import station_tracker
-    from components.training_material import TrainingMaterial
+    from components.training import alexnet
+    from components.training.material import TrainingMaterial
 
     root, size, channels = Path(examples), config.model.image_size, config.model.channels
     names = labelled(read_manifest(root), ["train"], config.training.label_share, config.seed)
     material = TrainingMaterial(
-        training=input_pipeline.load_images(examples, ["train"], size, channels, names),
+        training=image_data.load_images(examples, ["train"], size, channels, names),
         validation=None,
         statistics=transform.load_statistics(graph, size, channels),
         labels=read_labels(root),
         pretrained=kernels,
     )
-    served = alexnet_training.train(config, material, station_tracker.StationTracker())
-    test = input_pipeline.load_images(examples, ["test"], size, channels)
+    served = alexnet.train(config, material, station_tracker.StationTracker())
+    test = image_data.load_images(examples, ["test"], size, channels)
     ranks: list[int] = []
     for images, labels in test.batches(200):
         scores = served.from_pixels(np.asarray(images, "float32"))["probabilities"].numpy()

@@ -36,20 +36,21 @@ def ours(count: int, turn) -> None:
     import keras
     from input_pipeline import jpegs, write_artifact
 
-    from components import backpropagation, checkpoints, input_pipeline
-    from components.alexnet_training import build
-    from components.configuration import StationConfig
-    from components.crops import CropPlan
+    from components.input_pipeline import image_data
+    from components.input_pipeline.crops import CropPlan
     from components.reporting.station_tracker import StationTracker
-    from components.training_material import TrainingMaterial
+    from components.station_config import StationConfig
+    from components.training import backpropagation, checkpoints
+    from components.training.alexnet import build
+    from components.training.material import TrainingMaterial
     from components.transform import ImageStatistics
     from models.config import AlexNetConfig, TrainingConfig
     from models.metrics import TopKError
 
     root = Path(tempfile.mkdtemp())
     write_artifact(root / "examples", jpegs(count, None))
-    input_pipeline.MEMORY_LIMIT = 0
-    data = input_pipeline.load_images(str(root / "examples"), ["train"], (SIDE, SIDE), 3)
+    image_data.MEMORY_LIMIT = 0
+    data = image_data.load_images(str(root / "examples"), ["train"], (SIDE, SIDE), 3)
     statistics_ = ImageStatistics(np.full((SIDE, SIDE, 3), 120, np.float32), np.diag([3000.0, 3000.0, 3000.0]))
     model = AlexNetConfig(variant="ungrouped")
     labels = [str(number) for number in range(CLASSES)]

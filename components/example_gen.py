@@ -16,12 +16,12 @@ from tfx.proto import example_gen_pb2
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 
-from components.content_hashes import ContentHashes
-from components.datasets import open_source
-from components.example_writer import write_examples
 from components.features import SPLITS
-from components.source import Source
-from components.stored_image import JPEG_QUALITY
+from components.ingest.example_writer import write_examples
+from components.ingest.stored_image import JPEG_QUALITY
+from components.sources.content_hashes import ContentHashes
+from components.sources.datasets import open_source
+from components.sources.source import Source
 
 EXAMPLES = "examples"
 DATA_DIGEST = utils.FINGERPRINT_PROPERTY_NAME  # "input_fingerprint", the stock name
@@ -73,7 +73,7 @@ class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Writes the examples; see `components.example_writer.write_examples`."""
+    """Writes the examples; see `components.ingest.example_writer.write_examples`."""
 
     def Do(  # noqa: N802 - TFX's name
         self,

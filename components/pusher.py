@@ -8,8 +8,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components import publishing
 from components.blessing import is_blessed
+from components.export import publishing
 
 # The names that TFX's own Pusher gives these properties.
 PUSHED = "pushed"

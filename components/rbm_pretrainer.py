@@ -9,15 +9,16 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components import features, scaling
-from components.checkpoints import Checkpoint, Resume, station_checkpoint
-from components.configuration import StationConfig
-from components.epoch_order import EpochOrder
+from components import features
 from components.figures import layers
-from components.finite_loss import FiniteLoss
-from components.input_pipeline import ImageData, load_images
-from components.manifest import read_labels
+from components.ingest.manifest import read_labels
+from components.input_pipeline import scaling
+from components.input_pipeline.epoch_order import EpochOrder
+from components.input_pipeline.image_data import ImageData, load_images
 from components.reporting import progress, station_tracker
+from components.station_config import StationConfig
+from components.training.checkpoints import Checkpoint, Resume, station_checkpoint
+from components.training.finite_loss import FiniteLoss
 from components.transform import ImageStatistics, load_statistics
 from models import factory
 from models.dbn import DBN
@@ -25,7 +26,7 @@ from models.rbm import RBM
 from models.up_down import LabelDBN
 
 # Pretrains AlexNet's kernels. Named, not imported, so that the cache key of deep belief nets does not hold its source.
-PATCH_PRETRAINING = "components.patch_pretraining"
+PATCH_PRETRAINING = "components.training.patch_pretraining"
 # Updates per call of the compiled loop: with 50, an epoch of MNIST takes 5 % longer; more cost memory.
 _UPDATES_PER_STEP = 100
 # Validation images whose free energy is compared with that of as many training images, after every epoch.

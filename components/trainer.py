@@ -5,15 +5,16 @@ from pathlib import Path
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import export, features
-from components.checkpoints import station_checkpoint
-from components.configuration import StationConfig
-from components.input_pipeline import load_images, read_records
-from components.label_share import labelled
-from components.manifest import read_labels, read_manifest
+from components import features
+from components.export import saved_model
+from components.export.exported_model import ServedModel
+from components.ingest.manifest import read_labels, read_manifest
+from components.input_pipeline.image_data import load_images, read_records
+from components.input_pipeline.label_share import labelled
 from components.reporting import station_tracker
-from components.served_model import ServedModel
-from components.training_material import TrainingMaterial
+from components.station_config import StationConfig
+from components.training.checkpoints import station_checkpoint
+from components.training.material import TrainingMaterial
 from components.transform import load_statistics
 from models.config import AlexNetConfig, DBNConfig
 
@@ -28,7 +29,7 @@ def training_module(model: AlexNetConfig | DBNConfig) -> str:
     name to `fingerprint` together with this module's.
     """
     kind = model.objective if isinstance(model, DBNConfig) else model.family
-    return f"components.{kind}_training"
+    return f"components.training.{kind}"
 
 
 def train(config: StationConfig, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> ServedModel:
@@ -71,7 +72,7 @@ def run_fn(fn_args: FnArgs) -> None:
     with station_tracker.station_run("Trainer") as tracker:
         served = train(config, material, tracker)
     records = read_records(examples_uri, features.VALIDATION, _STORED_EXAMPLES)
-    export.export(served, records, fn_args.serving_model_dir)
+    saved_model.export(served, records, fn_args.serving_model_dir)
     material.checkpoint.clear()
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import features, preprocessing
+from components import features
+from components.input_pipeline import preprocessing
 
 MEAN_IMAGE = "mean_image"
 COVARIANCE = "covariance"

@@ -17,7 +17,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from components.errors import UsageError
-from components.imagenet import ALIAS, DATA
+from components.sources.imagenet import ALIAS, DATA
 from pipeline.config import RUN_TYPES, RunConfig
 from pipeline.fields import accepted, did_you_mean, field_types, flatten, nearest
 from pipeline.presets import FOLDER_PLACEHOLDER, PRESETS

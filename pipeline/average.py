@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components import features
-from components.measures import TOP1
-from components.publishing import push
+from components.evaluation.measures import TOP1
+from components.export.publishing import push
 from components.reporting import progress
 from pipeline.config import RunConfig
 from pipeline.home import Home
@@ -32,7 +32,7 @@ class Average:
 
     Args:
         errors: by split ("validation", "test", and "test_ten_crop" where all members have ten crops), then by member
-            (NAME/VERSION) and last "average": what `components.average_errors.measure_each` says.
+            (NAME/VERSION) and last "average": what `components.evaluation.average_errors.measure_each` says.
         pushed: folder of the new version; none where it was refused.
         refusal: why, in one line; empty where it was pushed.
     """
@@ -65,11 +65,11 @@ def average(home: Home, members: Sequence[PushedModel], examples: str, name: str
 
 
 def _measure_and_push(home: Home, members: Sequence[PushedModel], examples: str, name: str) -> Average:
-    from components.average_errors import measure_each
-    from components.averaged_classifier import AveragedClassifier
-    from components.export import export
+    from components.evaluation.average_errors import measure_each
+    from components.export.averaged_classifier import AveragedClassifier
+    from components.export.saved_model import export
     from components.infra_validator import validate
-    from components.input_pipeline import read_records
+    from components.input_pipeline.image_data import read_records
 
     progress.say("Loading the members")
     averaged = AveragedClassifier([member.folder for member in members], labels(members[0]))

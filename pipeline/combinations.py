@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from components.errors import UsageError
-from components.measures import ALL, MEASURES
+from components.evaluation.measures import ALL, MEASURES
 from models.config import AlexNetConfig, DBNConfig
 from pipeline.config import RunConfig
 from pipeline.fields import flatten

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from components import features
 from components.errors import UsageError
-from components.images import OK
-from components.manifest import read_labels, read_manifest, read_stored_size
-from components.publishing import versions
+from components.export.publishing import versions
+from components.ingest.image_inspection import OK
+from components.ingest.manifest import read_labels, read_manifest, read_stored_size
 from pipeline.home import Home
 from pipeline.predict import PushedModel, newest_model
 from pipeline.pushed_results import read_run

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from tfx.utils import path_utils
 
-from components import evaluator, features, input_pipeline, publishing
+from components import features
 from components.blessing import is_blessed
-from components.manifest import count_images
+from components.evaluation import eval_config
+from components.export import publishing
+from components.export.density import partition_metrics
+from components.export.exported_model import PARTITION_FILE
+from components.ingest.manifest import count_images
+from components.input_pipeline import image_data
 from components.pusher import PUSHED_DESTINATION
-from components.served_density import partition_metrics
-from components.served_model import PARTITION_FILE
 from pipeline.station import StationReport
 
 if TYPE_CHECKING:
@@ -35,10 +38,10 @@ def metrics(stations: Stations) -> dict[str, float]:
     """Figures of the whole run: see `evaluator.read_metrics`, with the split's name before each, and log Z in nats."""
     values = partition_metrics({name: value for name, value in _partition(stations).items() if name != "warnings"})
     for split, name in _EVALUATORS.items():
-        overall = evaluator.read_metrics(_uri(stations, name, "evaluation"))["overall"]
+        overall = eval_config.read_metrics(_uri(stations, name, "evaluation"))["overall"]
         values |= {f"{split}_{metric}": value for metric, value in overall.items()}
     if _TEN_CROPS in stations:
-        overall = evaluator.read_metrics(_uri(stations, _TEN_CROPS, "evaluation"))["overall"]
+        overall = eval_config.read_metrics(_uri(stations, _TEN_CROPS, "evaluation"))["overall"]
         values |= {f"test_ten_crop_{metric}": value for metric, value in overall.items() if "error" in metric}
     return values
 
@@ -56,7 +59,7 @@ def _partition(stations: Stations) -> dict[str, Any]:
 
 def slices_table(stations: Stations, split: str) -> str:
     """Measures by class and by band of size and luminance, as CSV: one line per slice, with 95 % intervals."""
-    by_slice = evaluator.read_metrics(_uri(stations, _EVALUATORS[split], "evaluation"))
+    by_slice = eval_config.read_metrics(_uri(stations, _EVALUATORS[split], "evaluation"))
     columns = sorted(by_slice["overall"])
     table = io.StringIO()
     writer = csv.writer(table)
@@ -71,7 +74,7 @@ def refusals(stations: Stations) -> list[str]:
     lines = []
     for split, name in _EVALUATORS.items():
         if not is_blessed(Path(_uri(stations, name, "blessing"))):
-            lines += [f"{split}: {line}" for line in evaluator.refusals(_uri(stations, name, "evaluation"))]
+            lines += [f"{split}: {line}" for line in eval_config.refusals(_uri(stations, name, "evaluation"))]
     infra = Path(_uri(stations, "InfraValidator", "blessing"))
     if not is_blessed(infra):
         lines.append("InfraValidator: " + Path(infra, "INFRA_NOT_BLESSED").read_text(encoding="utf-8").strip())
@@ -120,7 +123,7 @@ def data_facts(dag: "LocalDag", stations: Stations, source: str) -> DataFacts:
     import tensorflow as tf
 
     uri = _uri(stations, "ImageExampleGen", "examples")
-    [record] = input_pipeline.read_records(uri, features.VALIDATION, 1)
+    [record] = image_data.read_records(uri, features.VALIDATION, 1)
     example = tf.train.Example.FromString(record).features.feature[features.IMAGE].bytes_list.value[0]
     digest = str(dag.properties(uri).get("input_fingerprint", ""))
     return DataFacts(digest, source, count_images(Path(uri)), example)

@@ -11,16 +11,16 @@ from tfx.orchestration import metadata
 
 from components import features
 from components.baseline import BaselineStrategy
-from components.configuration import StationConfig
 from components.data_gate import DataGate
-from components.data_verdict import DataGates
-from components.evaluator import ten_crop_config, test_config, validation_config
+from components.evaluation.eval_config import ten_crop_config, test_config, validation_config
+from components.evaluation.measures import MEASURES
 from components.example_gen import ImageExampleGen
 from components.fingerprint import fingerprint
 from components.infra_validator import InfraValidator
-from components.measures import MEASURES
+from components.ingest.data_verdict import DataGates
 from components.pusher import Pusher
 from components.rbm_pretrainer import PATCH_PRETRAINING, RBMPretrainer
+from components.station_config import StationConfig
 from components.trainer import training_module
 from pipeline.config import RunConfig
 from pipeline.home import Home

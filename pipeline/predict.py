@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import UsageError
-from components.measures import ALL
-from components.publishing import versions
+from components.evaluation.measures import ALL
+from components.export.publishing import versions
 from pipeline.fields import did_you_mean, nearest
 from pipeline.home import Home
 from serving.local import Prediction

@@ -6,9 +6,9 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from components import imagenet
 from components.errors import UsageError
-from components.wordnet import WordNet
+from components.sources import imagenet
+from components.sources.wordnet import WordNet
 from models.config import AlexNetConfig
 from pipeline.combinations import check_combinations
 from pipeline.config import RunConfig
@@ -194,7 +194,7 @@ def check_data(data: str) -> None:
     if data == "digits" or (kind == "tfds" and rest):
         return
     if kind == "folder" and rest:
-        from components.datasets import check_folder  # numpy and Pillow: not for `--help`
+        from components.sources.datasets import check_folder  # numpy and Pillow: not for `--help`
 
         check_folder(Path(rest))
         return

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.measures import ALL
+from components.evaluation.measures import ALL
 
 RESULTS_FILE = Path("assets.extra", "results.json")
 _SPLITS = ("test", "validation")

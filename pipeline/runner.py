@@ -42,8 +42,8 @@ class RunResult:
         served_version: the newest one there is, which servers answer with; another one after a rollback.
         up_to_date: whether it had been pushed before.
         mlflow_run_id: the parent run.
-        metrics: the measures of the model's objective (`components.measures`) on validation and test, such as
-            `test_top1_error` in percent or `test_log_probability` in nats, each with `_low` and `_high`, its 95 %
+        metrics: the measures of the model's objective (`components.evaluation.measures`) on validation and test, such
+            as `test_top1_error` in percent or `test_log_probability` in nats, each with `_low` and `_high`, its 95 %
             interval.
         stations: what became of each, in order.
         log_file: all that the stations and their libraries said.
@@ -158,7 +158,7 @@ def _conclude(
     log_file: Path,
 ) -> RunResult:
     """Reads errors, blessings and the pushed version out of the artifacts."""
-    from components import publishing
+    from components.export import publishing
     from pipeline import outcome
 
     by_name = {station.name: station for station in stations}

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from components.measures import ALL, TOP1
+from components.evaluation.measures import ALL, TOP1
 from pipeline.streams import redirected
 
 if TYPE_CHECKING:

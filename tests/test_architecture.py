@@ -46,7 +46,7 @@ def test_pipeline_takes_only_configuration_from_models(path):
     assert {name for name in imported(path) if name.split(".")[0] == "models"} <= {"models.config"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "components").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "components").rglob("*.py")), ids=lambda path: path.name)
 def test_components_keep_real_annotations(path):
     # TFX's @component reads annotations as objects.
     assert "__future__" not in imported(path)

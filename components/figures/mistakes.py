@@ -5,9 +5,9 @@ import numpy as np
 import tensorflow as tf
 
 from components.figures import confused_pairs, figures
-from components.input_pipeline import ImageData
+from components.input_pipeline.image_data import ImageData
 from components.reporting import station_tracker
-from components.training_material import TrainingMaterial
+from components.training.material import TrainingMaterial
 
 # Validation images whose confusion and mistakes are drawn; of 256 x 256 pixels they would be 1 GB, so they are read
 # batch by batch, twice, and those kept that are seen in a picture.

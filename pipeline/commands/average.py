@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import GateRefused
-from components.measures import TOP1, TOP5
+from components.evaluation.measures import TOP1, TOP5
 from pipeline.cli import Parser, add_home
 from pipeline.home import Home, new_run_id
 from pipeline.lock import home_lock

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     add_home(parser)
     given = parser.parse_args(arguments)
     check_name(given.name)
-    from components.publishing import rollback
+    from components.export.publishing import rollback
 
     home = Home(Path(given.home).expanduser())
     folder = home.serving / given.name

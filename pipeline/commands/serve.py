@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from docstring_parser import parse as parse_docstring
 
 from components.errors import UsageError, VisionTfxError
-from components.publishing import versions
+from components.export.publishing import versions
 from pipeline.cli import Parser, add_home
 from pipeline.fields import did_you_mean, nearest
 from pipeline.home import Home

@@ -29,7 +29,8 @@ def write_examples_artifact():
         import pyarrow as pa
         import tensorflow as tf
 
-        from components import features, manifest
+        from components import features
+        from components.ingest import manifest
 
         rows = []
         for split, (images, labels) in splits.items():

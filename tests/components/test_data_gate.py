@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components import manifest
 from components.data_gate import check_data
-from components.data_verdict import DataGates, judge
 from components.errors import GateRefused
+from components.ingest import manifest
+from components.ingest.data_verdict import DataGates, judge
 
 LABELS = ["cat", "rote Käfer"]
 

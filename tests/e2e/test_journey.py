@@ -41,14 +41,14 @@ def test_three_classes_have_no_top_five(first, cli):
 def test_no_image_is_lost_on_the_way(first):
     import pyarrow.parquet
 
-    from components import evaluator
+    from components.evaluation import eval_config
 
     place, _ = first
     manifest = pyarrow.parquet.read_table(artifact(place, "ImageExampleGen", "examples") / "manifest.parquet")
     assert Counter(manifest["verdict"].to_pylist()) == {"ok": 96}
     splits = Counter(manifest["split"].to_pylist())
     counts = {
-        split: int(evaluator.read_metrics(str(artifact(place, station, "evaluation")))["overall"]["example_count"])
+        split: int(eval_config.read_metrics(str(artifact(place, station, "evaluation")))["overall"]["example_count"])
         for split, station in (("validation", "Evaluator"), ("test", "TestEvaluator"))
     }
     assert counts == {"validation": splits["validation"], "test": 24}  # val/ is the test split

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from components import manifest
 from components.errors import UsageError
+from components.ingest import manifest
 from pipeline import cli
 from pipeline.average import AVERAGE, Average, refusal_of
 from pipeline.home import Home

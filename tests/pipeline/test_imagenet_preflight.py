@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components import imagenet
 from components.errors import UsageError
+from components.sources import imagenet
 from pipeline import preflight
 from pipeline.arguments import parse
 from pipeline.presets import PRESETS

@@ -87,9 +87,9 @@ def test_bad_data(data: str):
 
 def test_folder_is_checked_by_the_station_that_reads_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     seen = []
-    datasets = types.ModuleType("components.datasets")
+    datasets = types.ModuleType("components.sources.datasets")
     datasets.check_folder = seen.append  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "components.datasets", datasets)
+    monkeypatch.setitem(sys.modules, "components.sources.datasets", datasets)
     preflight.check_data(f"folder:{tmp_path}")
     assert seen == [tmp_path]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import UsageError
-from components.measures import MEASURES
+from components.evaluation.measures import MEASURES
 from pipeline.arguments import parse, to_yaml
 from pipeline.combinations import check_combinations
 from pipeline.config import RUN_TYPES, RunConfig

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from components.figures import confused_pairs, figures, mistakes
-from components.input_pipeline import ImageData
+from components.input_pipeline.image_data import ImageData
 from components.reporting.station_tracker import StationTracker
-from components.training_material import TrainingMaterial
+from components.training.material import TrainingMaterial
 
 LABELS = ["cat", "dog", "cow"]
 COUNT, DRAWN, BATCH = 310, 280, 35  # the last images are not looked at

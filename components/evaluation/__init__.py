@@ -1,0 +1,1 @@
+"""Evaluation: TFMA metrics, thresholds and results with confidence intervals."""

@@ -1,0 +1,1 @@
+"""Export: trained models as SavedModels with signatures, warm-up requests and labels."""

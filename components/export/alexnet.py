@@ -1,0 +1,55 @@
+"""The SavedModel of an AlexNet: one crop by default, ten on demand."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+from components import features
+from components.export.classifier import ServedClassifier
+from components.export.exported_model import BYTES, EXAMPLES
+from components.input_pipeline import preprocessing
+from components.input_pipeline.crops import ten_crops
+
+TEN_CROPS = "ten_crops"
+
+
+class ServedAlexNet(ServedClassifier):
+    """The answers of a classifier, from the central crop; as the signature `ten_crops`, of ten crops averaged.
+
+    Ten crops cost ten times the computation and give the paper's figures: its probabilities are the means over the
+    four corners, the centre, and their mirror images.
+
+    Args:
+        classifier: Keras model from float images in grey levels (N, height, width, channels) to logits (N, classes);
+            its last layer is the net behind the crop.
+        labels: class names in index order.
+
+    Source: Krizhevsky, Sutskever & Hinton, NIPS 2012, section 4.1.
+    """
+
+    def __init__(self, classifier: keras.Model, labels: Sequence[str]) -> None:
+        super().__init__(classifier, labels)
+        network = classifier.layers[-1]
+        self._crop = network.input_shape[1:3]
+        object.__setattr__(self, "_network", network)  # untracked: its weights are the classifier's
+
+    def functions(self) -> dict[str, tuple[str, Callable]]:
+        """Those of every model, and `ten_crops` from encoded images, `ten_crop_examples` from tf.Examples."""
+        return super().functions() | {
+            TEN_CROPS: (BYTES, self.from_bytes_in_ten_crops),
+            features.TEN_CROP_EXAMPLES: (EXAMPLES, self.from_examples_in_ten_crops),
+        }
+
+    def from_bytes_in_ten_crops(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Encoded JPEG, PNG, GIF or BMP files, string (N,)."""
+        images = preprocessing.prepare_batch(image_bytes, self.image_size, self.channels)
+        crops = ten_crops(tf.cast(images, tf.float32), self._crop)
+        logits = tf.cast(self._network(crops, training=False), tf.float32)
+        probabilities = tf.reshape(tf.nn.softmax(logits), (-1, 10, len(self.labels)))
+        return self.answers(tf.reduce_mean(probabilities, axis=1))
+
+    def from_examples_in_ten_crops(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialized tf.Examples with the feature `image`, string (N,)."""
+        parsed = tf.io.parse_example(examples, {features.IMAGE: tf.io.FixedLenFeature((), tf.string)})
+        return self.from_bytes_in_ten_crops(parsed[features.IMAGE])

@@ -1,0 +1,51 @@
+"""The SavedModel of an autoencoder: codes, reconstructions and their errors."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.export.exported_model import ServedModel
+
+SQUARED_ERROR = "squared_error"
+MEAN_IMAGE_ERROR = "mean_image_error"
+
+
+class ServedAutoencoder(ServedModel):
+    """Codes and reconstructions of images scaled to [0, 1]; errors are summed over the values of an image.
+
+    | output | shape | what |
+    |---|---|---|
+    | `code` | (N, units) | the activations of the layer "code" |
+    | `reconstruction` | (N, height, width, channels) | in [0, 1] |
+    | `squared_error` | (N,) | of the reconstruction |
+    | `mean_image_error` | (N,) | of the best constant answer, the mean of the training images |
+
+    Args:
+        autoencoder: Keras model from images in [0, 1] (N, height, width, channels) to logits of the same shape, with a
+            layer "code".
+        mean_image: of the training images, in [0, 1], (height, width, channels).
+    """
+
+    def __init__(self, autoencoder: keras.Model, mean_image: np.ndarray) -> None:
+        super().__init__(autoencoder.input_shape[1:])
+        self.hold(
+            "autoencoder",
+            keras.Model(autoencoder.inputs[0], [autoencoder.get_layer("code").output, autoencoder.outputs[0]]),
+        )
+        self.mean_image = tf.constant(mean_image, tf.float32)
+
+    def from_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Images in grey levels, float (N, height, width, channels)."""
+        images = pixels / 255
+        code, logits = self.autoencoder(images, training=False)
+        reconstruction = tf.sigmoid(logits)
+        return {
+            "code": code,
+            "reconstruction": reconstruction,
+            SQUARED_ERROR: _summed_squares(reconstruction - images),
+            MEAN_IMAGE_ERROR: _summed_squares(self.mean_image - images),
+        }
+
+
+def _summed_squares(difference: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.square(difference), axis=(1, 2, 3))

@@ -1,0 +1,63 @@
+"""Writes the SavedModel that is served: signatures, assets, warm-up requests."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from components import features
+from components.export.exported_model import BYTES, EXAMPLES, PIXELS, ServedModel
+from components.input_pipeline import preprocessing
+
+# Requests stored for warm-up and for the replay in a fresh process.
+_WARMUP_IMAGES = 32
+_WARMUP_FILE = "tf_serving_warmup_requests"
+
+
+def export(served: ServedModel, records: Sequence[bytes], destination: str) -> None:
+    """Writes a SavedModel with its texts (`assets/`) and warm-up requests (`assets.extra/`).
+
+    Args:
+        served: the model.
+        records: serialized tf.Examples; some become warm-up requests, stored with the answers of this process.
+        destination: folder to write.
+    """
+    signatures = served.signatures()
+    beside = Path(destination).parent
+    beside.mkdir(parents=True, exist_ok=True)
+    files = [beside / name for name in served.texts()]
+    for file, text in zip(files, served.texts().values(), strict=True):
+        file.write_text(text, encoding="utf-8")
+    served.files = [tf.saved_model.Asset(str(file)) for file in files]
+    tf.saved_model.save(served, destination, signatures=signatures)
+    for file in files:
+        file.unlink()
+    _write_warmup(served, records[:_WARMUP_IMAGES], Path(destination))
+
+
+def _write_warmup(served: ServedModel, records: Sequence[bytes], destination: Path) -> None:
+    images = [tf.train.Example.FromString(r).features.feature[features.IMAGE].bytes_list.value[0] for r in records]
+    prepared = preprocessing.prepare_batch(tf.constant(images), served.image_size, served.channels)
+    inputs = {BYTES: tf.constant(images), EXAMPLES: tf.constant(records), PIXELS: tf.cast(prepared, tf.float32)}
+    # One image, as a client sends it, and a batch; then the other signatures.
+    requests = [("serving_default", BYTES, inputs[BYTES][i : i + 1]) for i in range(len(images))]
+    requests += [(signature, name, inputs[name]) for signature, (name, _) in served.functions().items()]
+    folder = destination / "assets.extra"
+    folder.mkdir()
+    with tf.io.TFRecordWriter(str(folder / _WARMUP_FILE)) as writer:
+        for signature, name, value in requests:
+            answers = served.functions()[signature][1](value)
+            log = _predict_log(signature, {name: value}, answers)
+            writer.write(log.SerializeToString())
+
+
+def _predict_log(signature: str, inputs: dict, outputs: dict) -> prediction_log_pb2.PredictionLog:
+    request, response = predict_pb2.PredictRequest(), predict_pb2.PredictResponse()
+    request.model_spec.signature_name = response.model_spec.signature_name = signature
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    for name, value in outputs.items():
+        response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+    log = prediction_log_pb2.PredictLog(request=request, response=response)
+    return prediction_log_pb2.PredictionLog(predict_log=log)

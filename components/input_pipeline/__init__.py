@@ -1,0 +1,1 @@
+"""Input pipeline: tf.data from stored examples to training batches."""

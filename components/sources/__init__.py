@@ -1,0 +1,1 @@
+"""Sources of images: folders, TFDS, ImageNet archives, the bundled digits."""

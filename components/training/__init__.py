@@ -1,0 +1,1 @@
+"""Training: one module per objective, and the parts that they share."""

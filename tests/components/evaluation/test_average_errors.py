@@ -1,0 +1,63 @@
+"""Errors of an average and of its members: one pass, counted pessimistically, as Evaluator counts."""
+
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+CLASSES = 6
+
+
+class Fixed:
+    """An average of two members whose answer is written into the first pixels of each image."""
+
+    labels = tuple("abcdef")
+
+    def __init__(self, answers: np.ndarray) -> None:
+        self.answers = answers  # (members, images, classes)
+        self.asked = []
+        self._seen = tf.Variable(0)
+
+    def of_each(self, signature, records):
+        self.asked.append(signature)
+        start = self._seen.read_value()
+        self._seen.assign_add(tf.size(records))
+        return tf.constant(self.answers, tf.float32)[:, start : start + tf.size(records)]
+
+
+@pytest.fixture(scope="module")
+def average_errors():
+    pytest.importorskip("tensorflow_model_analysis")
+    from components.evaluation import average_errors
+
+    return average_errors
+
+
+def test_counts_against_numpy(average_errors, tmp_path, write_examples_artifact):
+    random = np.random.default_rng(3)
+    labels, answers = random.integers(0, CLASSES, 75), random.dirichlet(np.ones(CLASSES), (2, 75)).astype("f")
+    images = random.integers(0, 256, (75, 2, 2), np.uint8)
+    uri = write_examples_artifact(tmp_path, {"test": (images, labels)}, shards=2)
+    served = Fixed(answers)
+    found = average_errors.measure_each(served, uri, "test", "ten_crop_examples")
+    assert set(served.asked) == {"ten_crop_examples"}
+    for errors, scores in zip(found, [*answers, answers.mean(axis=0)], strict=True):
+        order = np.argsort(-scores, axis=1)
+        assert errors["top1_error"] == pytest.approx(100 * np.mean(order[:, 0] != labels))
+        assert errors["top5_error"] == pytest.approx(100 * np.mean(order[:, 5] == labels))
+        assert errors["top1_error_low"] < errors["top1_error"] < errors["top1_error_high"]
+        assert errors["example_count"] == 75
+
+
+def test_a_constant_answer_hits_nothing(average_errors, tmp_path, write_examples_artifact):
+    uri = write_examples_artifact(tmp_path, {"test": (np.zeros((3, 2, 2), np.uint8), [0, 1, 2])})
+    for errors in average_errors.measure_each(Fixed(np.full((2, 3, CLASSES), 1 / CLASSES)), uri, "test"):
+        assert errors["top1_error"] == errors["top5_error"] == 100
+
+
+def test_five_classes_have_no_top5_error(average_errors, tmp_path, write_examples_artifact):
+    uri = write_examples_artifact(tmp_path, {"test": (np.zeros((2, 2, 2), np.uint8), [0, 1])})
+    served = Fixed(np.eye(5)[None, :2])
+    served.labels = tuple("abcde")
+    assert "top5_error" not in average_errors.measure_each(served, uri, "test")[0]

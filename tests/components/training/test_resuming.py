@@ -1,0 +1,131 @@
+"""Stations that were killed and started again end where uninterrupted ones end, bit for bit, whatever the objective."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from components.input_pipeline.epoch_order import EpochOrder
+from components.input_pipeline.image_data import ImageData
+from components.rbm_pretrainer import pretrain
+from components.reporting.station_tracker import StationTracker
+from components.station_config import StationConfig
+from components.trainer import train
+from components.training import checkpoints
+from components.training.checkpoints import Checkpoint
+from components.training.material import TrainingMaterial
+from components.transform import ImageStatistics
+from models.config import DBNConfig, RBMConfig, TrainingConfig, UpDownConfig
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+EPOCHS = 3
+MODEL = DBNConfig(
+    image_size=(4, 4),
+    hidden_units=(6, 5),
+    pretraining=RBMConfig(epochs=EPOCHS, batch_size=10, persistent=True),
+    up_down=UpDownConfig(epochs=(2, 1), gibbs_steps=(1, 2), batch_size=10, momentum=0.5),
+)
+
+
+class Killer(StationTracker):
+    """Ends the process, in effect, when a metric has been logged so many times; remembers all that is logged."""
+
+    def __init__(self, metric="", times=0):
+        super().__init__()
+        self.metric, self.times, self.logged = metric, times, {}
+
+    def log_metrics(self, metrics, step=None):
+        for name, value in metrics.items():
+            self.logged[name, step] = value
+        if self.metric in metrics:
+            self.times -= 1
+            if self.times == 0:
+                raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def always_due(monkeypatch):
+    monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoints, "_LARGEST_SHARE", math.inf)
+
+
+def data(count, seed):
+    import tensorflow as tf
+
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, count)
+    images = (random.random((count, 4, 4, 1)) * 120 + 120 * labels[:, None, None, None]).astype(np.uint8)
+    return ImageData(None, count, (tf.constant(images), tf.constant(labels)))
+
+
+TRAINING, HELD_OUT = data(50, 0), data(20, 1)
+STATISTICS = ImageStatistics(np.full((4, 4, 1), 120.0), np.eye(1))
+
+
+def configured(objective):
+    training = TrainingConfig(epochs=EPOCHS, batch_size=10, learning_rate=0.01)
+    if objective == "classification":
+        training = dataclasses.replace(training, hidden_dropout=0.5, top_layer_epochs=1)
+    return StationConfig(dataclasses.replace(MODEL, objective=objective), seed=3, training=training)
+
+
+def pretrained(objective, tracker, checkpoint=None):
+    return pretrain(configured(objective), TRAINING, HELD_OUT, STATISTICS, 2, tracker, checkpoint)
+
+
+@pytest.mark.parametrize("objective", ["classification", "joint", "reconstruction"])
+@pytest.mark.parametrize("layer", [1, 2])
+def test_pretraining_goes_on_in_its_layer(objective, layer, tmp_path):
+    whole = Killer()
+    expected = pretrained(objective, whole)
+    metric = f"layer{layer}/reconstruction_error"
+    with pytest.raises(KeyboardInterrupt):
+        # The tracker hears of an epoch before its state is saved, so that one is lost.
+        pretrained(objective, Killer(metric, times=2), Checkpoint(tmp_path / "c"))
+    assert Checkpoint(tmp_path / "c").position == (f"layer {layer}", 1)
+    resumed = Killer()
+    found = pretrained(objective, resumed, Checkpoint(tmp_path / "c"))
+    for one, other in zip(expected.rbms, found.rbms, strict=True):
+        np.testing.assert_array_equal(one.kernel, other.kernel)
+        np.testing.assert_array_equal(one.visible_bias, other.visible_bias)
+    # So are its measurements on held-out images, which pass through the layers below.
+    assert (metric, 1) not in resumed.logged
+    assert resumed.logged.items() <= whole.logged.items()
+
+
+@pytest.mark.parametrize("objective", ["classification", "joint", "reconstruction"])
+def test_training_goes_on(objective, tmp_path):
+    folder = tmp_path / "pretrained"
+    pretrained(objective, StationTracker()).save(folder)
+
+    def fit(tracker, checkpoint):
+        material = TrainingMaterial(TRAINING, HELD_OUT, STATISTICS, ["a", "b"], folder, checkpoint)
+        served = train(configured(objective), material, tracker)
+        return [variable.numpy() for variable in served.variables]
+
+    expected = fit(StationTracker(), Checkpoint())
+    metric = "reconstruction_error" if objective == "joint" else "loss"
+    with pytest.raises(KeyboardInterrupt):
+        fit(Killer(metric, times=3), Checkpoint(tmp_path / "c"))
+    assert Checkpoint(tmp_path / "c").position[1] == 2
+    for one, other in zip(expected, fit(StationTracker(), Checkpoint(tmp_path / "c")), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("objective", ["classification", "joint", "reconstruction"])
+def test_every_epoch_has_an_order_of_its_own(objective, monkeypatch):
+    # Nothing else would show it: a training whose order never hears of its epochs resumes as well.
+    epochs, tell = [], EpochOrder.on_epoch_begin
+
+    def spy(order, epoch, logs=None):
+        epochs.append(epoch)
+        tell(order, epoch)
+
+    monkeypatch.setattr(EpochOrder, "on_epoch_begin", spy)
+    pretrained(objective, StationTracker())
+    assert epochs == [*range(EPOCHS)] * 2
+    epochs.clear()
+    train(configured(objective), TrainingMaterial(TRAINING, HELD_OUT, STATISTICS, ["a", "b"], None), StationTracker())
+    assert epochs == ([0] if objective == "classification" else []) + [*range(EPOCHS)]  # first the top layer alone
