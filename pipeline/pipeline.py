@@ -155,7 +155,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         ten_crops[0].add_upstream_node(test_evaluator)
 
     infra_validator = InfraValidator(
-        model=model, fingerprint=fingerprint("components.infra_validator", "serving.replay")
+        model=model, fingerprint=fingerprint("components.infra_validator", "serving.replay.__main__")
     )
     infra_validator.add_upstream_node(test_evaluator)
 

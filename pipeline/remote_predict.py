@@ -13,7 +13,7 @@ from pipeline.fields import did_you_mean, nearest
 from pipeline.predict import AnsweringModel, read_images
 from pipeline.streams import quiet
 from serving.client import ModelClient
-from serving.client_errors import InvalidRequestError, ModelClientError, NotFoundError, UnexpectedAnswerError
+from serving.client.errors import InvalidRequestError, ModelClientError, NotFoundError, UnexpectedAnswerError
 from serving.local import Prediction
 
 _MANY = 100  # images from which on a bar is shown

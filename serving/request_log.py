@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import numpy as np
 
+from serving.manager.version import Handle
 from serving.metrics import LOG_COUNT, Metrics
-from serving.version import Handle
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def _record(kind: str, name: str, version: int, signature_name: str, asked: Any,
 
 
 def _fill_predict(entry: Any, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
-    from serving.tensor_protos import fill
+    from serving.protobuf.tensors import fill
 
     for alias, array in inputs.items():
         fill(entry.request.inputs[alias], array)

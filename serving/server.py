@@ -11,15 +11,15 @@ from typing import Any
 
 import uvicorn
 
+from serving.admission.gate import Gate
 from serving.config import ServerConfig
-from serving.core import Core
 from serving.errors import Code, ServingError, invalid
 from serving.execution import DirectExecution, Execution
-from serving.gate import Gate
-from serving.http_app import HttpApp
+from serving.inference import Core
+from serving.manager.model_config import ModelConfig, configured_models
+from serving.manager.model_manager import ModelManager
 from serving.metrics import Metrics
-from serving.model_config import ModelConfig, configured_models
-from serving.model_manager import ModelManager
+from serving.rest.app import HttpApp
 
 FREE_PORT = -1  # any port that is free
 # How long another thread may keep Python's lock from the event loop, which lets go of it in every call of a model and
@@ -54,9 +54,9 @@ class ModelServer:
     """
 
     def __init__(self, config: ServerConfig, models: Sequence[ModelConfig] | None = None) -> None:
+        from serving.admission.tls import read_ssl_config
+        from serving.admission.tokens import read_token
         from serving.request_log import RequestLog
-        from serving.tls import read_ssl_config
-        from serving.tokens import read_token
         from serving.warmup import Warmup
 
         self.config = config
@@ -106,7 +106,7 @@ class ModelServer:
             self.gate.close()
 
     async def _open(self, sockets: list[socket.socket], ready: Callable[[Addresses], None]) -> None:
-        from serving.grpc_server import start_grpc
+        from serving.grpc_api.server import start_grpc
 
         config = self.config
         grpc_server = None
@@ -189,7 +189,7 @@ def _execution(config: ServerConfig, metrics: Metrics) -> Execution:
             if getattr(config, name):
                 raise invalid(f"{name} is set without setting enable_batching to true")
         return DirectExecution(config.inference_threads)
-    from serving.batching import BatchingExecution
+    from serving.batching.execution import BatchingExecution
 
     return BatchingExecution(config, metrics)
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from serving.config import ServerConfig
-from serving.core import Core, complete_inputs
 from serving.errors import Code, ServingError, invalid
+from serving.inference import Core, complete_inputs
+from serving.manager.version import Handle
 from serving.metrics import WARMUP_LATENCY, WARMUP_RECORDS, Metrics
 from serving.servable import Servable
 from serving.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
-from serving.version import Handle
 
 logger = logging.getLogger(__name__)
 
@@ -179,8 +179,8 @@ def _parse(record: bytes, path: str) -> Any:
 
 async def _replay(log: Any, servable: Servable, recorder: _Recorder) -> None:
     """Asks what a record says, by the very code that answers over gRPC."""
-    from serving.gate import Gate
-    from serving.grpc_prediction import PredictionService
+    from serving.admission.gate import Gate
+    from serving.grpc_api.prediction_service import PredictionService
 
     kind = log.WhichOneof("log_type")
     if kind is None:

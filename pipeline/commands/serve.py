@@ -20,7 +20,7 @@ from pipeline.streams import quiet
 from serving.config import ServerConfig
 
 if TYPE_CHECKING:
-    from serving.model_config import ModelConfig
+    from serving.manager.model_config import ModelConfig
     from serving.server import Addresses
 
 _DESCRIPTION = """A model server that speaks TensorFlow Serving's protocol: gRPC on --port, REST and a demo page on
@@ -108,7 +108,7 @@ def _pushed(home: Home, name: str | None) -> dict[str, Path]:
 
 
 def _model_configs(base_paths: dict[str, Path]) -> "list[ModelConfig]":
-    from serving.model_config import ModelConfig
+    from serving.manager.model_config import ModelConfig
 
     return [ModelConfig(name, str(path)) for name, path in base_paths.items()]
 

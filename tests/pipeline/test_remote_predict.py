@@ -12,8 +12,8 @@ from pipeline import cli, remote_predict
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.client_rest._FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr("serving.client_rest._JITTER_SECONDS", 0.001)
+    monkeypatch.setattr("serving.client.rest_transport._FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("serving.client.rest_transport._JITTER_SECONDS", 0.001)
 
 
 @pytest.fixture

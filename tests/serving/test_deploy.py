@@ -51,7 +51,7 @@ def test_canary_config_labels_the_versions_it_keeps():
 @pytest.mark.parametrize("file", ["models.config", "canary.config"])
 def test_our_server_reads_them_too(file):
     from serving.config import ServerConfig
-    from serving.model_config import configured_models
+    from serving.manager.model_config import configured_models
 
     [model] = configured_models(ServerConfig(model_config_file=str(DEPLOY / file)))
     assert model.name == "digits-dbn"
@@ -59,7 +59,7 @@ def test_our_server_reads_them_too(file):
 
 def test_batching_config():
     pytest.importorskip("tensorflow")
-    from serving.batching_parameters import BatchingParameters
+    from serving.batching.parameters import BatchingParameters
 
     parameters = BatchingParameters.read(str(DEPLOY / "batching.config"))
     assert parameters.allowed_batch_sizes[-1] == parameters.max_batch_size == 64
@@ -68,7 +68,7 @@ def test_batching_config():
 
 def test_monitoring_config():
     pytest.importorskip("tensorflow")
-    from serving.monitoring import metrics_path
+    from serving.rest.metrics_path import metrics_path
 
     annotations = manifest("deployment")["spec"]["template"]["metadata"]["annotations"]
     assert metrics_path(str(DEPLOY / "monitoring.config")) == annotations["prometheus.io/path"]

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from serving.manager.version import Handle
 from serving.metrics import Metrics
 from serving.request_log import RECORDS_PER_FILE, RequestLog
-from serving.version import Handle
 
 
 def held(name="digits", version=7):

@@ -290,8 +290,8 @@ def test_a_model_that_takes_nothing_made_up_still_loads(models, tmp_path, caplog
 
 
 def test_logged_requests_can_be_replayed(servable, half_plus_two, tmp_path):
+    from serving.manager.version import Handle
     from serving.request_log import RequestLog
-    from serving.version import Handle
 
     logged = RequestLog(str(tmp_path), 1.0)
     signature = servable.signature("")

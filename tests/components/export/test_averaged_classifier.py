@@ -16,7 +16,7 @@ from components.export.averaged_classifier import AveragedClassifier  # noqa: E4
 from components.export.classifier import ServedClassifier  # noqa: E402
 from components.export.saved_model import export  # noqa: E402
 from serving.local import LocalModel  # noqa: E402
-from serving.replay import replay  # noqa: E402
+from serving.replay.saved_model import replay  # noqa: E402
 
 LABELS = ["null", "eins", "zwei", "drei", "vier", "fünf"]
 

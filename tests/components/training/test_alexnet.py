@@ -26,7 +26,7 @@ from components.training.plateau import Plateau
 from components.transform import ImageStatistics
 from models.alexnet import alexnet
 from models.config import AlexNetConfig, AugmentationConfig, PatchConfig, RBMConfig, TrainingConfig
-from serving.replay import replay
+from serving.replay.saved_model import replay
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

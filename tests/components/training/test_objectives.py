@@ -20,7 +20,7 @@ from components.training.material import TrainingMaterial
 from components.transform import ImageStatistics
 from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
 from models.partition import exact_log_partition
-from serving.replay import replay
+from serving.replay.saved_model import replay
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

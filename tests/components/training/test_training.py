@@ -22,7 +22,7 @@ from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig,
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 LABELS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nïne"]
 COUNT = 600
 CONFIG = StationConfig(

@@ -394,7 +394,7 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path, op
 def test_training_resumed_in_another_process_is_the_same_too(tmp_path):
     trained("everything", 2).save(tmp_path / "rbm.keras")
     command = [sys.executable, "-c", RESUME, tmp_path / "rbm.keras", tmp_path / "resumed.npz"]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[3])
     resumed = np.load(tmp_path / "resumed.npz")
     for found, wanted in zip(resumed.values(), everything_in(trained("everything", 4)), strict=True):
         np.testing.assert_array_equal(found, wanted)

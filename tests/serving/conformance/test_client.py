@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.cli import main
 from serving.client import ModelClient
-from serving.client_errors import InvalidRequestError, NotAllowedError, NotFoundError, ServerUnreachableError
+from serving.client.errors import InvalidRequestError, NotAllowedError, NotFoundError, ServerUnreachableError
 
 
 @pytest.fixture(scope="module", params=["rest", "grpc"])

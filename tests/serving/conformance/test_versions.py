@@ -201,8 +201,8 @@ models = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(models)
 from pathlib import Path
 from serving.config import ServerConfig
-from serving.model_config import ModelConfig
-from serving.model_manager import ModelManager
+from serving.manager.model_config import ModelConfig
+from serving.manager.model_manager import ModelManager
 from serving.model_spec import ModelSpec
 import numpy as np
 folder = models.save(Path({str(tmp_path)!r}) / "5", models.half_plus(2.0))

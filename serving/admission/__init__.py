@@ -1,0 +1,1 @@
+"""Admission of requests: limits, tokens, TLS, overload."""

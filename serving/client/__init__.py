@@ -1,0 +1,5 @@
+"""Client of the model server, without TensorFlow."""
+
+from serving.client.model_client import ModelClient
+
+__all__ = ["ModelClient"]

@@ -1,0 +1,1 @@
+"""Models and versions: discovery, loading, swapping, unloading."""

@@ -1,0 +1,1 @@
+"""Protocol buffer encoding and decoding without generated classes."""
