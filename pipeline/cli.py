@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from components.errors import UsageError, VisionTfxError
 from pipeline.config import RunConfig
-from pipeline.fields import did_you_mean, nearest
+from pipeline.options.fields import did_you_mean, nearest
 
 VERBS = {
     "run": "train, judge and push a model: from images to what can be served",

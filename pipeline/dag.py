@@ -22,7 +22,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.interruption import held
 from pipeline.cache_reason import why_not_cached
-from pipeline.station import StationReport, Status
+from pipeline.reports import StationReport, Status
 
 _STATUS: dict[int, Status] = {
     mlmd.Execution.CACHED: "cached",

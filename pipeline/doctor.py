@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.errors import UsageError
-from pipeline.preflight import SPARE_BYTES, check_writable
+from pipeline.options.preflight import SPARE_BYTES, check_writable
 
 PACKAGES = (
     *("tfx", "tensorflow", "keras", "tensorflow-transform", "tensorflow-model-analysis", "tfx-bsl"),

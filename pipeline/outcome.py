@@ -20,7 +20,7 @@ from components.export.exported_model import PARTITION_FILE
 from components.ingest.manifest import count_images
 from components.input_pipeline import image_data
 from components.pusher import PUSHED_DESTINATION
-from pipeline.station import StationReport
+from pipeline.reports import StationReport
 
 if TYPE_CHECKING:
     from pipeline.dag import LocalDag

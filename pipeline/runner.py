@@ -15,10 +15,10 @@ from components.interruption import recognised, terminable
 from pipeline.config import RunConfig
 from pipeline.home import Home, new_run_id
 from pipeline.lock import home_lock
-from pipeline.pushed_results import write_results
+from pipeline.pushed_models.results import write_results
+from pipeline.reports import INTERRUPTED, StationReport
 from pipeline.screen import Screen
-from pipeline.station import INTERRUPTED, StationReport
-from pipeline.tracking import RunTracker
+from pipeline.tracking.run_tracker import RunTracker
 
 if TYPE_CHECKING:
     from pipeline.dag import LocalDag

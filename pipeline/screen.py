@@ -19,8 +19,8 @@ from components.evaluation.measures import ALL, TOP1
 from pipeline.streams import redirected
 
 if TYPE_CHECKING:
+    from pipeline.reports import StationReport
     from pipeline.runner import RunResult
-    from pipeline.station import StationReport
 
 WAITING, RUNNING = "waiting", "running"
 _STYLES = {

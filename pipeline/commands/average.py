@@ -9,11 +9,11 @@ from components.evaluation.measures import TOP1, TOP5
 from pipeline.cli import Parser, add_home
 from pipeline.home import Home, new_run_id
 from pipeline.lock import home_lock
-from pipeline.preflight import check_name
+from pipeline.options.preflight import check_name
 from pipeline.streams import quiet
 
 if TYPE_CHECKING:
-    from pipeline.average import Errors
+    from pipeline.pushed_models.average import Errors
 
 _WORDS = {"test_ten_crop": "ten crops"}
 
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     check_name(given.name)
     from components.interruption import terminable
     from components.reporting import progress
-    from pipeline.average import average
-    from pipeline.members import find_examples, find_members
+    from pipeline.pushed_models.average import average
+    from pipeline.pushed_models.members import find_examples, find_members
 
     home = Home(Path(given.home).expanduser().resolve())
     members = find_members(home, given.members, given.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from components.errors import UsageError, VisionTfxError
 from pipeline.cli import Parser, add_home, complain
 from pipeline.home import Home
-from pipeline.predict import AnsweringModel, as_csv, as_json, as_text, newest_model, read_images
+from pipeline.pushed_models.answers import AnsweringModel, as_csv, as_json, as_text, newest_model, read_images
 from pipeline.streams import quiet
 from serving.local import LocalModel, Prediction
 
@@ -71,7 +71,7 @@ def answer(paths: Sequence[str], *, home: str, model: str | None = None, form: s
 
 
 def _answer_from_server(given: argparse.Namespace) -> int:
-    from pipeline.remote_predict import connect, predict
+    from pipeline.pushed_models.remote import connect, predict
 
     with connect(
         given.server,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pipeline.cli import Parser, add_home
 from pipeline.home import Home
-from pipeline.preflight import check_name
-from pipeline.tracking import promote
+from pipeline.options.preflight import check_name
+from pipeline.tracking.run_tracker import promote
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -15,13 +15,13 @@ refused data or model, 1 failure."""
 
 def main(arguments: Sequence[str]) -> int:
     """Resolves the configuration, checks what can be checked at once, then runs."""
-    from pipeline.arguments import help_text, parse
+    from pipeline.options.arguments import help_text, parse
 
     if {"-h", "--help"} & set(arguments):
         print(help_text("vision-tfx run", _DESCRIPTION, arguments))
         return 0
     request = parse(arguments)
-    from pipeline.preflight import check
+    from pipeline.options.preflight import check
 
     check(request.config)
     from pipeline.runner import run_local

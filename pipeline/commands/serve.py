@@ -14,8 +14,8 @@ from docstring_parser import parse as parse_docstring
 from components.errors import UsageError, VisionTfxError
 from components.export.publishing import versions
 from pipeline.cli import Parser, add_home
-from pipeline.fields import did_you_mean, nearest
 from pipeline.home import Home
+from pipeline.options.fields import did_you_mean, nearest
 from pipeline.streams import quiet
 from serving.config import ServerConfig
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str]) -> int:
     """Prints what `run` with the same arguments would use."""
-    from pipeline.arguments import help_text, parse, to_yaml
+    from pipeline.options.arguments import help_text, parse, to_yaml
 
     if {"-h", "--help"} & set(arguments):
         description = "Prints the configuration of `run` with the same arguments, as YAML."

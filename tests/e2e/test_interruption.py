@@ -142,7 +142,7 @@ def test_a_signal_between_push_and_record(pushed, changed, monkeypatch):
 
 
 def test_a_disk_that_fills_up_and_is_given_more(place, mounted, monkeypatch):
-    from pipeline import preflight
+    from pipeline.options import preflight
 
     monkeypatch.setattr(preflight, "SPARE_BYTES", 0)
     filling = replace(place, home=mounted("size=300k") / "home")

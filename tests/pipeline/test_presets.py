@@ -6,11 +6,11 @@ import pytest
 
 from components.errors import UsageError
 from components.evaluation.measures import MEASURES
-from pipeline.arguments import parse, to_yaml
-from pipeline.combinations import check_combinations
 from pipeline.config import RUN_TYPES, RunConfig
-from pipeline.fields import accepted, field_types, nearest
-from pipeline.preflight import check_ranges
+from pipeline.options.arguments import parse, to_yaml
+from pipeline.options.combinations import check_combinations
+from pipeline.options.fields import accepted, field_types, nearest
+from pipeline.options.preflight import check_ranges
 from pipeline.presets import PRESETS
 
 

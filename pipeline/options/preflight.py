@@ -10,10 +10,10 @@ from components.errors import UsageError
 from components.sources import imagenet
 from components.sources.wordnet import WordNet
 from models.config import AlexNetConfig
-from pipeline.combinations import check_combinations
 from pipeline.config import RunConfig
-from pipeline.fields import did_you_mean, flatten
 from pipeline.home import Home
+from pipeline.options.combinations import check_combinations
+from pipeline.options.fields import did_you_mean, flatten
 from pipeline.presets import FOLDER_PLACEHOLDER
 
 # Room for metadata, statistics, logs and models beside the copy of the images; a run on the bundled digits leaves

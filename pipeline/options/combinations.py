@@ -8,7 +8,7 @@ from components.errors import UsageError
 from components.evaluation.measures import ALL, MEASURES
 from models.config import AlexNetConfig, DBNConfig
 from pipeline.config import RunConfig
-from pipeline.fields import flatten
+from pipeline.options.fields import flatten
 from pipeline.presets import PRESETS
 
 _DEFAULTS = flatten(asdict(RunConfig("")))

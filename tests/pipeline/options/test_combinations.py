@@ -15,9 +15,9 @@ from models.config import (
     TrainingConfig,
     UpDownConfig,
 )
-from pipeline.arguments import parse
-from pipeline.combinations import check_combinations
 from pipeline.config import GatesConfig, RunConfig
+from pipeline.options.arguments import parse
+from pipeline.options.combinations import check_combinations
 
 LAYERS = {"classification": (9,), "joint": (9, 9), "reconstruction": (9, 9), "density": (9,)}
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from components.errors import UsageError, VisionTfxError
-from pipeline.fields import did_you_mean, nearest
-from pipeline.predict import AnsweringModel, read_images
+from pipeline.options.fields import did_you_mean, nearest
+from pipeline.pushed_models.answers import AnsweringModel, read_images
 from pipeline.streams import quiet
 from serving.client import ModelClient
 from serving.client.errors import InvalidRequestError, ModelClientError, NotFoundError, UnexpectedAnswerError

@@ -11,7 +11,7 @@ from components.errors import UsageError
 from pipeline import cli
 from pipeline.commands import predict as command
 from pipeline.home import Home
-from pipeline.predict import PushedModel, as_csv, as_json, as_text, newest_model, read_images
+from pipeline.pushed_models.answers import PushedModel, as_csv, as_json, as_text, newest_model, read_images
 from serving.local import Prediction
 
 SEVEN = Prediction(("7", "1", "9", "4", "3"), (0.9, 0.05, 0.03, 0.01, 0.01))

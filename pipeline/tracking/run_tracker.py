@@ -28,13 +28,13 @@ from components.reporting.station_tracker import (
     quiet_mlflow,
     run_tags,
 )
-from pipeline import registry
-from pipeline.arguments import to_yaml
 from pipeline.config import RunConfig
-from pipeline.fields import flatten
 from pipeline.home import Home
-from pipeline.provenance import provenance
-from pipeline.station import INTERRUPTED, StationReport
+from pipeline.options.arguments import to_yaml
+from pipeline.options.fields import flatten
+from pipeline.reports import INTERRUPTED, StationReport
+from pipeline.tracking import registry
+from pipeline.tracking.provenance import provenance
 
 CONFIG_FILE = "config.yaml"
 MAX_DIGEST = 36  # characters that MLflow keeps of a data set's digest; the tag data.digest has them all

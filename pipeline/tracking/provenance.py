@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGES = ("vision-tfx", "tfx", "tensorflow", "keras", "tensorflow-datasets", "apache-beam", "ml-metadata", "mlflow")
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def provenance(root: Path = _ROOT) -> dict[str, str]:
@@ -30,7 +30,7 @@ def provenance(root: Path = _ROOT) -> dict[str, str]:
 def git_state(root: Path) -> dict[str, str]:
     """The commit of the clone at `root`; empty where it is none, or where git is missing or does not answer."""
     # A virtual environment inside another project's clone must not be taken for it: git has to know the file.
-    if _git(root, "ls-files", "--error-unmatch", "pipeline/provenance.py") is None:
+    if _git(root, "ls-files", "--error-unmatch", "pipeline/tracking/provenance.py") is None:
         return {}
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain", "--untracked-files=no")

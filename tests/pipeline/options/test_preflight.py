@@ -12,9 +12,9 @@ import pytest
 
 from components.errors import UsageError
 from models.config import AlexNetConfig
-from pipeline import preflight
-from pipeline.fields import field_types
-from pipeline.preflight import RANGES, Range, check_initial_weights
+from pipeline.options import preflight
+from pipeline.options.fields import field_types
+from pipeline.options.preflight import RANGES, Range, check_initial_weights
 from pipeline.presets import PRESETS
 
 DIGITS = PRESETS["digits-dbn"].config

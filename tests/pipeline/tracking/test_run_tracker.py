@@ -12,12 +12,12 @@ import pytest
 
 from components.errors import UsageError, VisionTfxError
 from components.reporting.station_tracker import PARENT_RUN_VARIABLE, TRACKING_URI_VARIABLE, station_run
-from pipeline import provenance as provenance_module
 from pipeline.config import RunConfig
 from pipeline.home import Home
-from pipeline.provenance import git_state, provenance
-from pipeline.station import StationReport
-from pipeline.tracking import RunTracker, promote, station_output, tracking_uri
+from pipeline.reports import StationReport
+from pipeline.tracking import provenance as provenance_module
+from pipeline.tracking.provenance import git_state, provenance
+from pipeline.tracking.run_tracker import RunTracker, promote, station_output, tracking_uri
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
@@ -71,7 +71,7 @@ def test_parent_run_says_what_is_run_and_by_which_code(tracker, client, home, tm
 
 
 def test_configuration_artifact_runs_again_unchanged(tracker, client, tmp_path):
-    from pipeline.arguments import parse
+    from pipeline.options.arguments import parse
 
     artifact = client.download_artifacts(tracker.run_id, "config.yaml", str(tmp_path))
     assert parse(["--config", artifact]).config == tracker._config

@@ -9,9 +9,9 @@ from components.export.publishing import versions
 from components.ingest.image_inspection import OK
 from components.ingest.manifest import read_labels, read_manifest, read_stored_size
 from pipeline.home import Home
-from pipeline.predict import PushedModel, newest_model
-from pipeline.pushed_results import read_run
-from pipeline.tracking import station_output
+from pipeline.pushed_models.answers import PushedModel, newest_model
+from pipeline.pushed_models.results import read_run
+from pipeline.tracking.run_tracker import station_output
 
 # The station that put the images out, and its output's key. An average has both too, so that it can be a member.
 EXAMPLES_FROM = ("ImageExampleGen", "examples")

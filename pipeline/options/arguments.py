@@ -19,7 +19,7 @@ from jsonargparse import ArgumentParser, Namespace
 from components.errors import UsageError
 from components.sources.imagenet import ALIAS, DATA
 from pipeline.config import RUN_TYPES, RunConfig
-from pipeline.fields import accepted, did_you_mean, field_types, flatten, nearest
+from pipeline.options.fields import accepted, did_you_mean, field_types, flatten, nearest
 from pipeline.presets import FOLDER_PLACEHOLDER, PRESETS
 
 _TYPES = field_types()

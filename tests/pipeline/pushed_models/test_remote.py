@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, remote_predict
+from pipeline import cli
+from pipeline.pushed_models import remote
 
 
 @pytest.fixture(autouse=True)
@@ -109,14 +110,14 @@ def test_a_swap_meanwhile_gives_answers_of_one_version(fake_server, tmp_path, mo
     paths = [tmp_path / f"{i}.png" for i in range(80)]
     for path in paths:
         path.write_bytes(b"PNG")
-    read = remote_predict.read_images
+    read = remote.read_images
 
     def swapped(given):
         if given == [str(paths[70])] and fake_server.models["digits"].versions == [11]:
             fake_server.models["digits"].versions = [12]
         return read(given)
 
-    monkeypatch.setattr(remote_predict, "read_images", swapped)
+    monkeypatch.setattr(remote, "read_images", swapped)
     assert ask(fake_server, "--json", *map(str, paths)) == 0
     answer = json.loads(capfd.readouterr().out)
     assert answer["version"] == 12
@@ -161,11 +162,11 @@ def test_token(fake_server, image, tmp_path, capfd):
 def test_a_bar_for_many_on_a_terminal(fake_server, tmp_path, monkeypatch, capfd):
     from rich.console import Console
 
-    paths = [tmp_path / f"{i}.png" for i in range(remote_predict._MANY)]
+    paths = [tmp_path / f"{i}.png" for i in range(remote._MANY)]
     for path in paths:
         path.write_bytes(b"PNG")
     seen = io.StringIO()
-    monkeypatch.setattr(remote_predict, "Console", lambda file: Console(file=seen, force_terminal=True, width=80))
+    monkeypatch.setattr(remote, "Console", lambda file: Console(file=seen, force_terminal=True, width=80))
     assert ask(fake_server, "--csv", *map(str, paths)) == 0
     assert f"{len(paths)}/{len(paths)}" in seen.getvalue()
     assert capfd.readouterr().out.count("\n") == 1 + 5 * len(paths)

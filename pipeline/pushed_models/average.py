@@ -11,11 +11,11 @@ from components.export.publishing import push
 from components.reporting import progress
 from pipeline.config import RunConfig
 from pipeline.home import Home
-from pipeline.members import EXAMPLES_FROM, labels, title
-from pipeline.predict import PushedModel
-from pipeline.pushed_results import write_results
-from pipeline.station import StationReport
-from pipeline.tracking import RunTracker
+from pipeline.pushed_models.answers import PushedModel
+from pipeline.pushed_models.members import EXAMPLES_FROM, labels, title
+from pipeline.pushed_models.results import write_results
+from pipeline.reports import StationReport
+from pipeline.tracking.run_tracker import RunTracker
 
 AVERAGE = "average"
 # As in the metrics of a run: see `pipeline.outcome.metrics`.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.pushed_results import RESULTS_FILE, figures, write_results
+from pipeline.pushed_models.results import RESULTS_FILE, figures, write_results
 
 METRICS = {
     "validation_top1_error": 1.67,

@@ -7,8 +7,8 @@ import pytest
 
 from components.errors import UsageError
 from components.sources import imagenet
-from pipeline import preflight
-from pipeline.arguments import parse
+from pipeline.options import preflight
+from pipeline.options.arguments import parse
 from pipeline.presets import PRESETS
 
 DIGITS = PRESETS["digits-dbn"].config

@@ -10,8 +10,8 @@ from pathlib import Path
 from components.errors import UsageError
 from components.evaluation.measures import ALL
 from components.export.publishing import versions
-from pipeline.fields import did_you_mean, nearest
 from pipeline.home import Home
+from pipeline.options.fields import did_you_mean, nearest
 from serving.local import Prediction
 
 

@@ -9,10 +9,10 @@ import pytest
 from components.errors import UsageError
 from components.ingest import manifest
 from pipeline import cli
-from pipeline.average import AVERAGE, Average, refusal_of
 from pipeline.home import Home
-from pipeline.members import find_examples, find_members, title
-from pipeline.pushed_results import RESULTS_FILE, read_run
+from pipeline.pushed_models.average import AVERAGE, Average, refusal_of
+from pipeline.pushed_models.members import find_examples, find_members, title
+from pipeline.pushed_models.results import RESULTS_FILE, read_run
 
 
 def push(home: Home, name: str, version: int, labels: str | None = "cat\ndog\n", run_id: str = "") -> Path:
@@ -84,7 +84,9 @@ def judged(home: Home, monkeypatch: pytest.MonkeyPatch):
 
     def find(**folders: str | None) -> str:
         asked = {f"run-{name}": folder for name, folder in folders.items()}
-        monkeypatch.setattr("pipeline.members.station_output", lambda home, experiment, run, *_: asked[run])
+        monkeypatch.setattr(
+            "pipeline.pushed_models.members.station_output", lambda home, experiment, run, *_: asked[run]
+        )
         return find_examples(home, find_members(home, ["a", "b"], "ab"))
 
     return find
@@ -140,11 +142,11 @@ def test_validation_decides_against_the_best_member():
 
 @pytest.fixture
 def outcome(home: Home, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pipeline.members.find_examples", lambda *_: "examples")
+    monkeypatch.setattr("pipeline.pushed_models.members.find_examples", lambda *_: "examples")
 
     def set_outcome(**fields) -> None:
         found = Average({"validation": errors(3, 2, 1), "test_ten_crop": errors(4, 5, 6)}, **fields)
-        monkeypatch.setattr("pipeline.average.average", lambda *_: found)
+        monkeypatch.setattr("pipeline.pushed_models.average.average", lambda *_: found)
 
     return set_outcome
 

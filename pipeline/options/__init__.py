@@ -1,0 +1,1 @@
+"""Command-line options: parsing, ranges, combinations, checks before a run."""

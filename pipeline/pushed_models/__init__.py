@@ -1,0 +1,1 @@
+"""Pushed models: finding them, asking them, averaging them."""

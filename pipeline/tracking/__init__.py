@@ -1,0 +1,1 @@
+"""MLflow: the record of a run, registered models, provenance."""
