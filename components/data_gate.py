@@ -10,7 +10,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact, standard_artifacts
 
 from components.errors import GateRefused
-from components.ingest.data_verdict import DataGates, Verdict, judge
+from components.ingest.data_gates import DataGates
+from components.ingest.data_verdict import Verdict, judge
 from components.ingest.manifest import read_labels, read_manifest, read_quarantine
 
 REPORT_JSON = "data_gate.json"
@@ -77,7 +78,7 @@ def DataGate(  # noqa: N802 - a component is a class to its users
         examples: What ImageExampleGen wrote.
         anomalies: What ExampleValidator found.
         verdict: The report of data that passed.
-        gates: JSON object with the fields of `components.ingest.data_verdict.DataGates`; others are passed over.
+        gates: JSON of `components.ingest.data_gates.DataGates`.
         fingerprint: Of this station's source, so that a changed one runs again.
     """
     log_dir = os.environ.get(LOG_DIR_VARIABLE)

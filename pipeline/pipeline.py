@@ -17,7 +17,7 @@ from components.evaluation.measures import MEASURES
 from components.example_gen import ImageExampleGen
 from components.fingerprint import fingerprint
 from components.infra_validator import InfraValidator
-from components.ingest.data_verdict import DataGates
+from components.ingest.data_gates import DataGates
 from components.pusher import Pusher
 from components.rbm_pretrainer import PATCH_PRETRAINING, RBMPretrainer
 from components.station_config import StationConfig

@@ -10,30 +10,10 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components.features import LABEL_NAME, SPLITS
 from components.ingest import image_inspection
+from components.ingest.data_gates import DataGates
 from components.ingest.manifest import BAD_LABEL
 
 _NAMED = 3  # files named in a sentence; the report names all
-
-
-@dataclass(frozen=True)
-class DataGates:
-    """What is tolerated; the fields of the configuration's gates that concern data.
-
-    Args:
-        max_broken_percent: Share of files that may be undecodable, truncated, empty, or absurdly large or small.
-        max_leaked_percent: Share of images that may occur in more than one split.
-        allow_missing_classes: Whether a class may be missing from a split.
-    """
-
-    max_broken_percent: float = 0.1
-    max_leaked_percent: float = 0.0
-    allow_missing_classes: bool = False
-
-    @classmethod
-    def from_json(cls, text: str) -> "DataGates":
-        """Takes its own fields out of a JSON object; the gates of the model may be among them."""
-        fields = json.loads(text)
-        return cls(**{name: fields[name] for name in cls.__dataclass_fields__ if name in fields})
 
 
 @dataclass(frozen=True)

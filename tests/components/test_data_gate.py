@@ -1,6 +1,7 @@
 """What the gate refuses, what it tolerates, and what it says."""
 
 import json
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pytest
@@ -9,7 +10,8 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from components.data_gate import check_data
 from components.errors import GateRefused
 from components.ingest import manifest
-from components.ingest.data_verdict import DataGates, judge
+from components.ingest.data_gates import DataGates
+from components.ingest.data_verdict import judge
 
 LABELS = ["cat", "rote Käfer"]
 
@@ -131,9 +133,13 @@ def test_anomalies_that_are_errors_are_refused_and_warnings_reported():
     assert "the test split holds no examples" in verdict.sentence()
 
 
-def test_gates_of_the_model_are_passed_over():
-    gates = DataGates.from_json('{"max_broken_percent": 2, "max_top1_error": null, "allow_missing_classes": true}')
-    assert gates == DataGates(max_broken_percent=2, allow_missing_classes=True)
+def test_gates_come_back_and_further_ones_stay_out():
+    @dataclass(frozen=True)
+    class AllGates(DataGates):
+        max_top1_error: float = 5.0
+
+    gates = AllGates(max_broken_percent=2, allow_missing_classes=True)
+    assert DataGates.from_json(gates.to_json()) == DataGates(max_broken_percent=2, allow_missing_classes=True)
 
 
 @pytest.fixture
