@@ -19,9 +19,6 @@ LUMINANCE_BAND = "luminance_band"  # bytes: see `luminance_band`; a slice of the
 SIZE_BAND = "size_band"  # bytes: see `size_band`; a slice of the evaluation
 WORDNET = "wordnet"  # bytes: what the class is a kind of, such as "dog"; a slice, and absent where it is not known
 
-# Signature of an AlexNet that averages ten crops, and takes what Evaluator gives.
-TEN_CROP_EXAMPLES = "ten_crop_examples"
-
 # What StatisticsGen, SchemaGen and Transform look at. A file name is unique to its image, and the bands are derived:
 # a schema that learnt their values from the training images would call new ones anomalies.
 CHECKED_FEATURES = (IMAGE, LABEL, LABEL_NAME, WIDTH, HEIGHT, BYTES, LUMINANCE)

@@ -14,9 +14,8 @@ from tfx.utils import path_utils
 from components import features
 from components.blessing import is_blessed
 from components.evaluation import eval_config
-from components.export import publishing
+from components.export import layout, publishing
 from components.export.density import partition_metrics
-from components.export.exported_model import PARTITION_FILE
 from components.ingest.manifest import count_images
 from components.input_pipeline import image_data
 from components.pusher import PUSHED_DESTINATION
@@ -53,7 +52,7 @@ def warnings(stations: Stations) -> tuple[str, ...]:
 
 def _partition(stations: Stations) -> dict[str, Any]:
     """What the model says of its partition function; empty for a model without one."""
-    file = Path(path_utils.serving_model_path(_uri(stations, "Trainer", "model")), "assets", PARTITION_FILE)
+    file = Path(path_utils.serving_model_path(_uri(stations, "Trainer", "model")), layout.PARTITION_FILE)
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
 

@@ -7,8 +7,8 @@ from components import features
 from components.evaluation.classification_metrics import rank_of_label
 from components.evaluation.eval_config import wilson_interval
 from components.evaluation.measures import TOP1, TOP5
+from components.export import layout
 from components.export.averaged_classifier import AveragedClassifier
-from components.export.exported_model import EXAMPLES
 from components.input_pipeline.image_data import split_files
 from components.reporting import progress
 
@@ -18,7 +18,7 @@ _BEST = {TOP1.name: 1, TOP5.name: 5}
 
 
 def measure_each(
-    averaged: AveragedClassifier, examples_uri: str, split: str, signature: str = EXAMPLES
+    averaged: AveragedClassifier, examples_uri: str, split: str, signature: str = layout.EXAMPLES
 ) -> list[dict[str, float]]:
     """Errors of all members, in their order, and last those of the average; one pass over the images.
 

@@ -9,6 +9,7 @@ from tensorflow_model_analysis.proto import config_pb2, validation_result_pb2
 
 from components import features
 from components.evaluation.measures import ALL, MEASURES, Measure, option
+from components.export import layout
 from components.fingerprint import fingerprint
 
 # Slices besides the overall one: each class, bands of size and luminance, and what the classes are kinds of.
@@ -56,19 +57,19 @@ def test_config(objective: str, min_gain: float, bounds: Mapping[str, float]) ->
 
 def ten_crop_config() -> config_pb2.EvalConfig:
     """A second measurement on test, of the signature that averages ten crops; it judges nothing."""
-    config = _config("classification", 0.0, {}, features.TEN_CROP_EXAMPLES)
+    config = _config("classification", 0.0, {}, layout.TEN_CROP_EXAMPLES)
     for metric in config.metrics_specs[0].metrics:
         del metric.per_slice_thresholds[:]
     return config
 
 
 def _config(
-    objective: str, min_gain: float, bounds: Mapping[str, float], signature: str = "examples"
+    objective: str, min_gain: float, bounds: Mapping[str, float], signature: str = layout.EXAMPLES
 ) -> config_pb2.EvalConfig:
     measures = MEASURES[objective]
     config = config_pb2.EvalConfig()
     # TFMA adds the same for the baseline, where there is one, and names both.
-    output = "probabilities" if measures[0].name in _TOP else measures[0].name
+    output = layout.PROBABILITIES if measures[0].name in _TOP else measures[0].name
     config.model_specs.add(signature_name=signature, label_key=features.LABEL, prediction_key=output)
     config.slicing_specs.add()
     for feature in _SLICES:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from components.export import layout
+
 TOP_ERROR = "top{k}_error"
 GAIN = "gain_over_constant"
 STANDARD_ERROR = "{name}_standard_error"
@@ -36,12 +38,12 @@ class Measure:
 TOP1 = Measure(TOP_ERROR.format(k=1), "top-1 error", " %", "max_top1_error", "max_error_increase")
 TOP5 = Measure(TOP_ERROR.format(k=5), "top-5 error", " %", "max_top5_error")
 SQUARED_ERROR = Measure(
-    "squared_error", "squared error", " per image", "max_squared_error", "max_squared_error_increase",
-    constant="mean_image_error", constant_words="mean image",
+    layout.SQUARED_ERROR, "squared error", " per image", "max_squared_error", "max_squared_error_increase",
+    constant=layout.MEAN_IMAGE_ERROR, constant_words="mean image",
 )  # fmt: skip
 LOG_PROBABILITY = Measure(
-    "log_probability", "log-probability", " nats", "min_log_probability", "max_log_probability_decrease",
-    higher_is_better=True, constant="base_rate_log_probability", constant_words="base rate",
+    layout.LOG_PROBABILITY, "log-probability", " nats", "min_log_probability", "max_log_probability_decrease",
+    higher_is_better=True, constant=layout.BASE_RATE_LOG_PROBABILITY, constant_words="base rate",
 )  # fmt: skip
 
 # The first one is compared with the baseline's, and chooses the best epoch.

@@ -6,12 +6,10 @@ import keras
 import tensorflow as tf
 
 from components import features
+from components.export import layout
 from components.export.classifier import ServedClassifier
-from components.export.exported_model import BYTES, EXAMPLES
 from components.input_pipeline import preprocessing
 from components.input_pipeline.crops import ten_crops
-
-TEN_CROPS = "ten_crops"
 
 
 class ServedAlexNet(ServedClassifier):
@@ -37,8 +35,8 @@ class ServedAlexNet(ServedClassifier):
     def functions(self) -> dict[str, tuple[str, Callable]]:
         """Those of every model, and `ten_crops` from encoded images, `ten_crop_examples` from tf.Examples."""
         return super().functions() | {
-            TEN_CROPS: (BYTES, self.from_bytes_in_ten_crops),
-            features.TEN_CROP_EXAMPLES: (EXAMPLES, self.from_examples_in_ten_crops),
+            layout.TEN_CROPS: (layout.BYTES, self.from_bytes_in_ten_crops),
+            layout.TEN_CROP_EXAMPLES: (layout.EXAMPLES, self.from_examples_in_ten_crops),
         }
 
     def from_bytes_in_ten_crops(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -4,10 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from components.export import layout
 from components.export.exported_model import ServedModel
-
-SQUARED_ERROR = "squared_error"
-MEAN_IMAGE_ERROR = "mean_image_error"
 
 
 class ServedAutoencoder(ServedModel):
@@ -40,10 +38,10 @@ class ServedAutoencoder(ServedModel):
         code, logits = self.autoencoder(images, training=False)
         reconstruction = tf.sigmoid(logits)
         return {
-            "code": code,
-            "reconstruction": reconstruction,
-            SQUARED_ERROR: _summed_squares(reconstruction - images),
-            MEAN_IMAGE_ERROR: _summed_squares(self.mean_image - images),
+            layout.CODE: code,
+            layout.RECONSTRUCTION: reconstruction,
+            layout.SQUARED_ERROR: _summed_squares(reconstruction - images),
+            layout.MEAN_IMAGE_ERROR: _summed_squares(self.mean_image - images),
         }
 
 

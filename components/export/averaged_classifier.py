@@ -5,9 +5,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from components import features
-from components.export.alexnet import TEN_CROPS
-from components.export.exported_model import BYTES, EXAMPLES, PIXELS
+from components.export import layout
 from components.export.labelled_model import LabelledModel
 
 
@@ -30,7 +28,7 @@ class AveragedClassifier(LabelledModel):
         shapes = [_pixels_shape(member) for member in members]
         super().__init__(shapes[0], labels)
         common = set.intersection(*(set(member.signatures) for member in members))
-        self._common = common if len(set(shapes)) == 1 else common - {PIXELS}
+        self._common = common if len(set(shapes)) == 1 else common - {layout.PIXELS}
         # The members themselves stay untracked: each has a labels.txt among its assets, and one is enough.
         object.__setattr__(self, "_members", members)
         self.weights = list({id(variable): variable for m in members for variable in _variables(m)}.values())
@@ -38,44 +36,44 @@ class AveragedClassifier(LabelledModel):
     def functions(self) -> dict[str, tuple[str, Callable]]:
         """By signature that all members have, its input and what computes its answers."""
         every = super().functions() | {
-            TEN_CROPS: (BYTES, self.from_bytes_in_ten_crops),
-            features.TEN_CROP_EXAMPLES: (EXAMPLES, self.from_examples_in_ten_crops),
+            layout.TEN_CROPS: (layout.BYTES, self.from_bytes_in_ten_crops),
+            layout.TEN_CROP_EXAMPLES: (layout.EXAMPLES, self.from_examples_in_ten_crops),
         }
         return {name: every[name] for name in every if name in self._common}
 
     def from_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Encoded JPEG, PNG, GIF or BMP files, string (N,)."""
-        return self._mean("serving_default", image_bytes)
+        return self._mean(layout.SERVING_DEFAULT, image_bytes)
 
     def from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized tf.Examples with the feature `image`, string (N,)."""
-        return self._mean(EXAMPLES, examples)
+        return self._mean(layout.EXAMPLES, examples)
 
     def from_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         """Images in grey levels, float (N, height, width, channels)."""
-        return self._mean(PIXELS, pixels)
+        return self._mean(layout.PIXELS, pixels)
 
     def from_bytes_in_ten_crops(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Encoded files, string (N,); each member averages its ten crops."""
-        return self._mean(TEN_CROPS, image_bytes)
+        return self._mean(layout.TEN_CROPS, image_bytes)
 
     def from_examples_in_ten_crops(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized tf.Examples, string (N,); each member averages its ten crops."""
-        return self._mean(features.TEN_CROP_EXAMPLES, examples)
+        return self._mean(layout.TEN_CROP_EXAMPLES, examples)
 
     def of_each(self, signature: str, inputs: tf.Tensor) -> tf.Tensor:
         """The members' own probabilities, float (members, N, classes), for what a signature takes."""
         argument, _ = self.functions()[signature]
         answers = [member.signatures[signature](**{argument: inputs}) for member in self._members]
-        return tf.stack([answer["probabilities"] for answer in answers])
+        return tf.stack([answer[layout.PROBABILITIES] for answer in answers])
 
     def _mean(self, signature: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return self.answers(tf.reduce_mean(self.of_each(signature, inputs), axis=0))
 
 
 def _pixels_shape(model: tf.Module) -> tuple[int, int, int]:
-    _, inputs = model.signatures[PIXELS].structured_input_signature
-    return tuple(inputs[PIXELS].shape[1:])
+    _, inputs = model.signatures[layout.PIXELS].structured_input_signature
+    return tuple(inputs[layout.PIXELS].shape[1:])
 
 
 def _variables(model: tf.Module) -> list[tf.Variable]:

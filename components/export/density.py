@@ -6,12 +6,11 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from components.export.exported_model import PARTITION_FILE, ServedModel
+from components.export import layout
+from components.export.exported_model import ServedModel
 from models.partition.estimate import LogPartitionEstimate
 from models.rbm import RBM
 
-LOG_PROBABILITY = "log_probability"
-BASE_RATE = "base_rate_log_probability"
 _DRAWS = 10
 
 
@@ -55,16 +54,17 @@ class ServedDensity(ServedModel):
         hidden, binary = self.rbm.hidden_probabilities(visible), _draws(pixels)
         free_energy = tf.reshape(self.rbm.free_energy(tf.reshape(binary, (-1, visible.shape[1]))), (-1, _DRAWS))
         return {
-            LOG_PROBABILITY: -tf.reduce_mean(free_energy, axis=1) - self.log_z,
-            BASE_RATE: tf.linalg.matvec(visible, self.log_odds) + self.log_all_off,  # of any draw, on average
-            "hidden": hidden,
-            "reconstruction": tf.reshape(self.rbm.visible_probabilities(hidden), (-1, *self.image_shape)),
+            layout.LOG_PROBABILITY: -tf.reduce_mean(free_energy, axis=1) - self.log_z,
+            # The mean over all draws, not over ten: it is linear in the pixels.
+            layout.BASE_RATE_LOG_PROBABILITY: tf.linalg.matvec(visible, self.log_odds) + self.log_all_off,
+            layout.HIDDEN: hidden,
+            layout.RECONSTRUCTION: tf.reshape(self.rbm.visible_probabilities(hidden), (-1, *self.image_shape)),
         }
 
     def texts(self) -> Mapping[str, str]:
         """The estimate of log Z."""
         said = estimate_figures(self.estimate) | {"warnings": self.estimate.warnings}
-        return {PARTITION_FILE: json.dumps(said, indent=2) + "\n"}
+        return {layout.PARTITION_FILE: json.dumps(said, indent=2) + "\n"}
 
 
 def estimate_figures(estimate: LogPartitionEstimate) -> dict[str, float]:

@@ -6,13 +6,8 @@ import keras
 import tensorflow as tf
 
 from components import features
+from components.export import layout
 from components.input_pipeline import preprocessing
-
-BYTES = "image_bytes"
-EXAMPLES = "examples"
-PIXELS = "pixels"
-# In `assets/` of a model of log-probabilities: what is known of its partition function.
-PARTITION_FILE = "log_partition.json"
 
 
 class ServedModel(tf.Module):
@@ -44,17 +39,17 @@ class ServedModel(tf.Module):
         `serving_default` from encoded images, `examples` from serialized tf.Examples, `pixels` from images.
         """
         return {
-            "serving_default": (BYTES, self.from_bytes),
-            EXAMPLES: (EXAMPLES, self.from_examples),
-            PIXELS: (PIXELS, self.from_pixels),
+            layout.SERVING_DEFAULT: (layout.BYTES, self.from_bytes),
+            layout.EXAMPLES: (layout.EXAMPLES, self.from_examples),
+            layout.PIXELS: (layout.PIXELS, self.from_pixels),
         }
 
     def signatures(self) -> dict:
         """The functions as `tf.saved_model.save` takes them."""
         specs = {
-            BYTES: tf.TensorSpec((None,), tf.string, BYTES),
-            EXAMPLES: tf.TensorSpec((None,), tf.string, EXAMPLES),
-            PIXELS: tf.TensorSpec((None, *self.image_size, self.channels), tf.float32, PIXELS),
+            layout.BYTES: tf.TensorSpec((None,), tf.string, layout.BYTES),
+            layout.EXAMPLES: tf.TensorSpec((None,), tf.string, layout.EXAMPLES),
+            layout.PIXELS: tf.TensorSpec((None, *self.image_size, self.channels), tf.float32, layout.PIXELS),
         }
         return {
             name: tf.function(function).get_concrete_function(**{argument: specs[argument]})
@@ -76,5 +71,5 @@ class ServedModel(tf.Module):
         raise NotImplementedError
 
     def texts(self) -> Mapping[str, str]:
-        """Text files that travel in `assets/`, by name."""
+        """Returns the text files of `assets/`, by their path within the SavedModel's folder."""
         return {}

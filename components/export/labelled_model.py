@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from components import features
+from components.export import layout
 from components.export.exported_model import ServedModel
 
 
@@ -24,8 +24,12 @@ class LabelledModel(ServedModel):
     def answers(self, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
         """What is answered where the classes have these probabilities, float (N, classes)."""
         scores, indices = tf.math.top_k(probabilities, k=min(5, len(self.labels)))
-        return {"probabilities": probabilities, "classes": tf.gather(self.labels, indices), "scores": scores}
+        return {
+            layout.PROBABILITIES: probabilities,
+            layout.CLASSES: tf.gather(self.labels, indices),
+            layout.SCORES: scores,
+        }
 
     def texts(self) -> Mapping[str, str]:
         """The class names, one a line."""
-        return {features.LABELS_FILE: "\n".join(self._names) + "\n"}
+        return {layout.LABELS_ASSET: "\n".join(self._names) + "\n"}

@@ -7,12 +7,12 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components import features
-from components.export.exported_model import BYTES, EXAMPLES, PIXELS, ServedModel
+from components.export import layout
+from components.export.exported_model import ServedModel
 from components.input_pipeline import preprocessing
 
 # Requests stored for warm-up and for the replay in a fresh process.
 _WARMUP_IMAGES = 32
-_WARMUP_FILE = "tf_serving_warmup_requests"
 
 
 def export(served: ServedModel, records: Sequence[bytes], destination: str) -> None:
@@ -26,7 +26,7 @@ def export(served: ServedModel, records: Sequence[bytes], destination: str) -> N
     signatures = served.signatures()
     beside = Path(destination).parent
     beside.mkdir(parents=True, exist_ok=True)
-    files = [beside / name for name in served.texts()]
+    files = [beside / Path(name).name for name in served.texts()]
     for file, text in zip(files, served.texts().values(), strict=True):
         file.write_text(text, encoding="utf-8")
     served.files = [tf.saved_model.Asset(str(file)) for file in files]
@@ -39,13 +39,17 @@ def export(served: ServedModel, records: Sequence[bytes], destination: str) -> N
 def _write_warmup(served: ServedModel, records: Sequence[bytes], destination: Path) -> None:
     images = [tf.train.Example.FromString(r).features.feature[features.IMAGE].bytes_list.value[0] for r in records]
     prepared = preprocessing.prepare_batch(tf.constant(images), served.image_size, served.channels)
-    inputs = {BYTES: tf.constant(images), EXAMPLES: tf.constant(records), PIXELS: tf.cast(prepared, tf.float32)}
+    inputs = {
+        layout.BYTES: tf.constant(images),
+        layout.EXAMPLES: tf.constant(records),
+        layout.PIXELS: tf.cast(prepared, tf.float32),
+    }
     # One image, as a client sends it, and a batch; then the other signatures.
-    requests = [("serving_default", BYTES, inputs[BYTES][i : i + 1]) for i in range(len(images))]
+    requests = [(layout.SERVING_DEFAULT, layout.BYTES, inputs[layout.BYTES][i : i + 1]) for i in range(len(images))]
     requests += [(signature, name, inputs[name]) for signature, (name, _) in served.functions().items()]
-    folder = destination / "assets.extra"
-    folder.mkdir()
-    with tf.io.TFRecordWriter(str(folder / _WARMUP_FILE)) as writer:
+    file = destination / layout.WARMUP_FILE
+    file.parent.mkdir()
+    with tf.io.TFRecordWriter(str(file)) as writer:
         for signature, name, value in requests:
             answers = served.functions()[signature][1](value)
             log = _predict_log(signature, {name: value}, answers)

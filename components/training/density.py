@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from components.export.density import BASE_RATE, LOG_PROBABILITY, ServedDensity, estimate_figures, partition_metrics
+from components.export import layout
+from components.export.density import ServedDensity, estimate_figures, partition_metrics
 from components.figures import rbm_figures
 from components.input_pipeline import scaling
 from components.reporting import progress, station_tracker
@@ -92,10 +93,9 @@ def _bracket(
 def _log_means(served: ServedDensity, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> None:
     """Logs means over the validation images, in nats, as Evaluator measures them, and by the reverse estimate."""
     batches = material.validation.batches(1000)
+    outputs = (layout.LOG_PROBABILITY, layout.BASE_RATE_LOG_PROBABILITY)
     answers = [served.from_pixels(keras.ops.cast(images, "float32")) for images, _ in batches]
-    forward, base_rate = (
-        float(np.mean(np.concatenate([answer[name] for answer in answers]))) for name in (LOG_PROBABILITY, BASE_RATE)
-    )
+    forward, base_rate = (float(np.mean(np.concatenate([answer[name] for answer in answers]))) for name in outputs)
     reverse = forward - served.estimate.gap
     logging.info(
         "Log-probability of a validation image %.2f nats forward, %.2f in reverse; independent pixels %.2f",
@@ -103,8 +103,8 @@ def _log_means(served: ServedDensity, material: TrainingMaterial, tracker: stati
     )
     tracker.log_metrics(
         {
-            f"val_{LOG_PROBABILITY}": forward,
-            f"val_{LOG_PROBABILITY}_reverse": reverse,
-            f"val_{BASE_RATE}": base_rate,
+            f"val_{layout.LOG_PROBABILITY}": forward,
+            f"val_{layout.LOG_PROBABILITY}_reverse": reverse,
+            f"val_{layout.BASE_RATE_LOG_PROBABILITY}": base_rate,
         }
     )

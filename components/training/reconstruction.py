@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import ops
 from matplotlib.figure import Figure
 
+from components.export import layout
 from components.export.autoencoder import ServedAutoencoder
 from components.figures import figures
 from components.input_pipeline import scaling
@@ -68,11 +69,11 @@ def _log_pictures(
     def reconstructions() -> Figure:
         images, _, answers = drawn()
         title = f"{kind} images and their reconstructions"
-        return figures.reconstructions(images, answers["reconstruction"], images.shape[1:], title=title)
+        return figures.reconstructions(images, answers[layout.RECONSTRUCTION], images.shape[1:], title=title)
 
     def codes() -> Figure:
         _, classes, answers = drawn()
-        return figures.code_map(answers["code"], classes, material.labels, f"Codes of {kind.lower()} images")
+        return figures.code_map(answers[layout.CODE], classes, material.labels, f"Codes of {kind.lower()} images")
 
     tracker.log_figure(reconstructions, "reconstructions.png")
     tracker.log_figure(codes, "codes.png")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components import features
 from components.evaluation.measures import TOP1
+from components.export import layout
 from components.export.publishing import push
 from components.reporting import progress
 from pipeline.config import RunConfig
@@ -74,8 +75,8 @@ def _measure_and_push(home: Home, members: Sequence[PushedModel], examples: str,
     progress.say("Loading the members")
     averaged = AveragedClassifier([member.folder for member in members], labels(members[0]))
     passes: dict[str, tuple[str, ...]] = {split: (split,) for split in (features.VALIDATION, features.TEST)}
-    if features.TEN_CROP_EXAMPLES in averaged.functions():
-        passes[TEN_CROPS] = (features.TEST, features.TEN_CROP_EXAMPLES)
+    if layout.TEN_CROP_EXAMPLES in averaged.functions():
+        passes[TEN_CROPS] = (features.TEST, layout.TEN_CROP_EXAMPLES)
     names = [*map(title, members), AVERAGE]
     errors = {
         split: dict(zip(names, measure_each(averaged, examples, *words), strict=True))

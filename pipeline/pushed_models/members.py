@@ -5,6 +5,7 @@ from pathlib import Path
 
 from components import features
 from components.errors import UsageError
+from components.export import layout
 from components.export.publishing import versions
 from components.ingest.image_inspection import OK
 from components.ingest.manifest import read_labels, read_manifest, read_stored_size
@@ -37,11 +38,11 @@ def find_members(home: Home, words: Sequence[str], name: str) -> list[PushedMode
             raise UsageError(f"{title(member)} is named twice; name every model once")
         if member.name == name:
             raise UsageError(f"{name} is one of the members; give the average a name of its own with --as")
-        if not (member.folder / "assets" / features.LABELS_FILE).is_file():
+        if not (member.folder / layout.LABELS_ASSET).is_file():
             raise UsageError(f"{title(member)} in {member.folder} is no classifier; only classifiers can be averaged")
         if labels(member) != labels(members[0]):
             raise UsageError(
-                f"{title(member)} has other labels than {title(members[0])} (assets/{features.LABELS_FILE}); average "
+                f"{title(member)} has other labels than {title(members[0])} ({layout.LABELS_ASSET}); average "
                 "models of the same classes"
             )
     return members

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from components.evaluation.measures import ALL
+from components.export.layout import RESULTS_FILE
 
-RESULTS_FILE = Path("assets.extra", "results.json")
 _SPLITS = ("test", "validation")
 
 _log = logging.getLogger(__name__)

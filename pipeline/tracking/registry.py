@@ -9,25 +9,26 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from components.export import layout
 from components.reporting.station_tracker import metric_entities
 
 CHAMPION = "champion"
 VERSION_TAG = "serving_version"
 URI_TAG = "saved_model"
-LABELS_FILE = "assets/labels.txt"
 _EXAMPLE_FILE = "input_example.json"
 _KINDS = {
     "classification": "classifier", "joint": "classifier", "reconstruction": "autoencoder", "density": "density",
 }  # fmt: skip
 # Outputs of `serving_default` by kind of model; a plural is an array for each image.
 _OUTPUTS = {
-    "classifier": {"probabilities": "floats", "classes": "strings", "scores": "floats"},
+    "classifier": {layout.PROBABILITIES: "floats", layout.CLASSES: "strings", layout.SCORES: "floats"},
     "autoencoder": {
-        "code": "floats", "reconstruction": "floats", "squared_error": "float", "mean_image_error": "float",
+        layout.CODE: "floats", layout.RECONSTRUCTION: "floats",
+        layout.SQUARED_ERROR: "float", layout.MEAN_IMAGE_ERROR: "float",
     },
     "density": {
-        "log_probability": "float", "base_rate_log_probability": "float",
-        "hidden": "floats", "reconstruction": "floats",
+        layout.LOG_PROBABILITY: "float", layout.BASE_RATE_LOG_PROBABILITY: "float",
+        layout.HIDDEN: "floats", layout.RECONSTRUCTION: "floats",
     },
 }  # fmt: skip
 
@@ -164,7 +165,7 @@ def _write_description(
             "type": "dataframe",
             "pandas_orient": "split",
         }
-        table = {"columns": ["image_bytes"], "data": [[base64.b64encode(example).decode()]]}
+        table = {"columns": [layout.BYTES], "data": [[base64.b64encode(example).decode()]]}
         (folder / _EXAMPLE_FILE).write_text(json.dumps(table), encoding="utf-8")
     described.save(str(folder / "MLmodel"))
 
@@ -177,7 +178,7 @@ def signature(objective: str) -> Any:
 
     types = {"float": DataType.float, "floats": Array(DataType.float), "strings": Array(DataType.string)}
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.binary, "image_bytes")]),
+        inputs=Schema([ColSpec(DataType.binary, layout.BYTES)]),
         outputs=Schema([ColSpec(types[kind], name) for name, kind in _OUTPUTS[_KINDS[objective]].items()]),
     )
 
@@ -186,5 +187,5 @@ def _labels(pushed_uri: str) -> list[str]:
     """The labels in index order; none where the SavedModel is not on this machine."""
     address = urlparse(pushed_uri)
     path = unquote(address.path) if address.scheme == "file" else pushed_uri
-    file = Path(path) / LABELS_FILE
+    file = Path(path) / layout.LABELS_ASSET
     return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []

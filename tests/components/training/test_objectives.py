@@ -9,7 +9,7 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 
 from components.errors import VisionTfxError
-from components.export import saved_model
+from components.export import layout, saved_model
 from components.export.classifier import ServedClassifier
 from components.input_pipeline import image_data
 from components.rbm_pretrainer import pretrain
@@ -207,7 +207,7 @@ def test_density_is_that_of_the_pretrained_machine(fitted, images):
 
 def test_both_estimates_of_log_z_are_recorded_and_kept(fitted):
     served, spy = fitted("density")
-    estimate, kept = served.estimate, json.loads(served.texts()["log_partition.json"])
+    estimate, kept = served.estimate, json.loads(served.texts()[layout.PARTITION_FILE])
     assert [spy.values(f"log_z_{name}") for name in ("reverse", "gap", "effective_chains")] == [
         [estimate.reverse_log_z],
         [estimate.gap],
@@ -267,7 +267,7 @@ def test_reasons_not_to_trust_log_z_are_logged(fitted, monkeypatch, root, images
     assert "Estimate of log Z: 2.0 of 50 chains carry the weight" in caplog.messages
     both = f"{doubted.log_z:.2f} nats forward, {doubted.reverse_log_z:.2f} in reverse, gap {doubted.gap:.2f}"
     assert any(line.startswith(f"log Z {both}; bracket ") for line in caplog.messages)
-    assert json.loads(again.texts()["log_partition.json"])["warnings"] == ["2.0 of 50 chains carry the weight"]
+    assert json.loads(again.texts()[layout.PARTITION_FILE])["warnings"] == ["2.0 of 50 chains carry the weight"]
     assert spy.values("val_log_probability") == []
 
 
@@ -277,7 +277,7 @@ def test_every_signature_answers_alike_in_another_graph(objective, fitted, root,
     folder = tmp_path / "model"
     saved_model.export(served, image_data.read_records(root, "validation", 4), str(folder))
     assert replay(str(folder)) == {"serving_default": 5, "examples": 1, "pixels": 1}
-    assert [file.name for file in (folder / "assets").glob("*")] == list(served.texts())
+    assert [f"assets/{file.name}" for file in (folder / "assets").glob("*")] == list(served.texts())
 
 
 @pytest.mark.parametrize("objective", ["classification", *OBJECTIVES])

@@ -7,12 +7,13 @@ import pyarrow as pa
 import pytest
 
 from components.errors import UsageError
+from components.export.layout import RESULTS_FILE
 from components.ingest import manifest
 from pipeline import cli
 from pipeline.home import Home
 from pipeline.pushed_models.average import AVERAGE, Average, refusal_of
 from pipeline.pushed_models.members import find_examples, find_members, title
-from pipeline.pushed_models.results import RESULTS_FILE, read_run
+from pipeline.pushed_models.results import read_run
 
 
 def push(home: Home, name: str, version: int, labels: str | None = "cat\ndog\n", run_id: str = "") -> Path:

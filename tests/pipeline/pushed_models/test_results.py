@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.pushed_models.results import RESULTS_FILE, figures, write_results
+from components.export.layout import RESULTS_FILE
+from pipeline.pushed_models.results import figures, write_results
 
 METRICS = {
     "validation_top1_error": 1.67,
