@@ -9,6 +9,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact, standard_artifacts
 
+from components import environment
 from components.errors import GateRefused
 from components.ingest.data_gates import DataGates
 from components.ingest.data_verdict import Verdict, judge
@@ -16,8 +17,6 @@ from components.ingest.manifest import read_labels, read_manifest, read_quaranti
 
 REPORT_JSON = "data_gate.json"
 REPORT_TEXT = "data_gate.txt"
-# The runner's folder for the logs of this run; as a parameter, which changes with every run, it would defeat the cache.
-LOG_DIR_VARIABLE = "VISION_TFX_LOG_DIR"
 _ANOMALIES_FILE = "SchemaDiff.pb"  # ExampleValidator's
 
 
@@ -81,7 +80,7 @@ def DataGate(  # noqa: N802 - a component is a class to its users
         gates: JSON of `components.ingest.data_gates.DataGates`.
         fingerprint: Of this station's source, so that a changed one runs again.
     """
-    log_dir = os.environ.get(LOG_DIR_VARIABLE)
+    log_dir = os.environ.get(environment.LOG_DIR)
     result = check_data(
         Path(examples.uri),
         Path(anomalies.uri),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components import environment
 from components.errors import VisionTfxError
 from components.interruption import recognised, terminable
 from pipeline.config import RunConfig
@@ -23,10 +24,6 @@ from pipeline.tracking.run_tracker import RunTracker
 if TYPE_CHECKING:
     from pipeline.dag import LocalDag
 
-# Where stations write what must survive their failure, such as a gate's report.
-LOG_DIR_VARIABLE = "VISION_TFX_LOG_DIR"
-# Where unfinished trainings are kept; TFX deletes the outputs of a station that failed.
-CHECKPOINT_DIR_VARIABLE = "VISION_TFX_CHECKPOINT_DIR"
 # ML Metadata does not say that the disk is full, but that it cannot commit; its pages and journal take less than this.
 _FULL_DISK_BYTES = 2**18
 
@@ -78,8 +75,8 @@ def run_local(config: RunConfig, screen: Screen | None = None) -> RunResult:
     screen = screen or Screen()
     log_file = home.logs(run_id) / "run.log"
     with home_lock(home.root, run_id), terminable(), screen.capture(log_file):
-        os.environ[LOG_DIR_VARIABLE] = str(log_file.parent)
-        os.environ[CHECKPOINT_DIR_VARIABLE] = str(home.checkpoints / config.name)
+        os.environ[environment.LOG_DIR] = str(log_file.parent)
+        os.environ[environment.CHECKPOINT_DIR] = str(home.checkpoints / config.name)
         result = _run(config, home, run_id, screen, log_file)
     screen.summary(result)
     return result

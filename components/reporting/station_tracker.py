@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from components import environment
 from components.interruption import held
 
-PARENT_RUN_VARIABLE = "VISION_TFX_PARENT_RUN"  # id of the pipeline's MLflow run
-TRACKING_URI_VARIABLE = "MLFLOW_TRACKING_URI"
 STATION_TAG = "station"
 MAX_FAILURES = 3  # a locked sqlite file costs 20 s per call before it fails
 
@@ -157,7 +156,7 @@ def param_entities(params: Mapping[str, Any]) -> list[Any]:
 
 
 def _open(station: str) -> StationTracker:
-    uri, parent = os.environ.get(TRACKING_URI_VARIABLE), os.environ.get(PARENT_RUN_VARIABLE)
+    uri, parent = os.environ.get(environment.TRACKING_URI), os.environ.get(environment.PARENT_RUN)
     if not uri or not parent:
         return StationTracker()
     try:

@@ -16,11 +16,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from components import environment
 from components.ingest.manifest import MANIFEST_FILE
 from components.interruption import held
 from components.training.plateau import Plateau
 
-DIRECTORY_VARIABLE = "VISION_TFX_CHECKPOINT_DIR"
 # A net of MNIST's size takes 0.05 s to write, an AlexNet with its velocity and its best weights, 720 MB, seconds.
 _SECONDS_BETWEEN = 60.0
 _LARGEST_SHARE = 0.02  # of the time that may go into writing
@@ -105,7 +105,7 @@ def station_checkpoint(station: str, examples_uri: str, *decisive: str) -> Check
         examples_uri: The Examples artifact; its manifest stands for the data.
         *decisive: What else decides the training: configuration as JSON, fingerprint of the source.
     """
-    root = os.environ.get(DIRECTORY_VARIABLE)
+    root = os.environ.get(environment.CHECKPOINT_DIR)
     if not root:
         return Checkpoint()
     digest = hashlib.sha256(Path(examples_uri, MANIFEST_FILE).read_bytes())

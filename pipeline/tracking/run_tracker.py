@@ -17,12 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Concatenate, Literal, ParamSpec
 
+from components import environment
 from components.errors import UsageError, VisionTfxError
 from components.interruption import held
 from components.reporting.station_tracker import (
-    PARENT_RUN_VARIABLE,
     STATION_TAG,
-    TRACKING_URI_VARIABLE,
     metric_entities,
     param_entities,
     quiet_mlflow,
@@ -255,7 +254,7 @@ class RunTracker:
             self._client.set_terminated(run.info.run_id, "KILLED", max(last_write_ms, run.info.start_time))
 
     def _export(self, uri: str) -> None:
-        for name, value in {TRACKING_URI_VARIABLE: uri, PARENT_RUN_VARIABLE: self.run_id}.items():
+        for name, value in {environment.TRACKING_URI: uri, environment.PARENT_RUN: self.run_id}.items():
             self._environment[name] = os.environ.get(name)
             os.environ[name] = value
 

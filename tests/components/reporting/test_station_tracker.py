@@ -5,10 +5,9 @@ import sys
 import pytest
 from matplotlib.figure import Figure
 
+from components import environment
 from components.reporting import station_tracker
 from components.reporting.station_tracker import (
-    PARENT_RUN_VARIABLE,
-    TRACKING_URI_VARIABLE,
     StationTracker,
     epoch_callback,
     station_run,
@@ -30,8 +29,8 @@ def client(tmp_path_factory):
 def parent(client, tmp_path, monkeypatch):
     experiment = client.create_experiment(tmp_path.name, artifact_location=tmp_path.as_uri())
     run_id = client.create_run(experiment).info.run_id
-    monkeypatch.setenv(TRACKING_URI_VARIABLE, client.tracking_uri)
-    monkeypatch.setenv(PARENT_RUN_VARIABLE, run_id)
+    monkeypatch.setenv(environment.TRACKING_URI, client.tracking_uri)
+    monkeypatch.setenv(environment.PARENT_RUN, run_id)
     return run_id
 
 
@@ -44,7 +43,7 @@ def test_nothing_exported_imports_no_mlflow_and_does_nothing():
         "    tracker.log_figure(None, 'x.png')\n"
         "assert not {'mlflow', 'keras', 'matplotlib'} & set(sys.modules)\n"
     )
-    bare = {name: value for name, value in os.environ.items() if name != PARENT_RUN_VARIABLE}
+    bare = {name: value for name, value in os.environ.items() if name != environment.PARENT_RUN}
     subprocess.run([sys.executable, "-c", script], check=True, env=bare)
 
 
@@ -116,7 +115,7 @@ def test_full_disk_while_a_figure_is_logged_does_not_stop_the_station(parent, mo
 
 
 def test_an_unknown_parent_leaves_the_station_untracked(client, parent, monkeypatch, caplog):
-    monkeypatch.setenv(PARENT_RUN_VARIABLE, "0" * 32)
+    monkeypatch.setenv(environment.PARENT_RUN, "0" * 32)
     with station_run("Trainer") as tracker:
         tracker.log_metrics({"loss": 1.0})
     assert tracker.run_id == ""

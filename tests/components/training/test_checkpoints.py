@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components import environment
 from components.input_pipeline.epoch_order import EpochOrder
 from components.input_pipeline.image_data import ImageData
 from components.training import checkpoints
@@ -145,10 +146,10 @@ def test_writing_takes_a_fiftieth_of_the_time_at_most(tmp_path, monkeypatch):
 
 
 def test_a_station_finds_its_own_state_and_no_other(tmp_path, monkeypatch):
-    monkeypatch.delenv(checkpoints.DIRECTORY_VARIABLE, raising=False)
+    monkeypatch.delenv(environment.CHECKPOINT_DIR, raising=False)
     (tmp_path / "manifest.parquet").write_bytes(b"manifest")
     assert not station_checkpoint("Trainer", str(tmp_path), "{}").is_due()  # no folder was exported
-    monkeypatch.setenv(checkpoints.DIRECTORY_VARIABLE, str(tmp_path / "checkpoints"))
+    monkeypatch.setenv(environment.CHECKPOINT_DIR, str(tmp_path / "checkpoints"))
     station_checkpoint("Trainer", str(tmp_path), "{}", "f1").save("a", 2, [], {})
     assert station_checkpoint("Trainer", str(tmp_path), "{}", "f1").position == ("a", 2)
     for other in (("Trainer", "{}", "f2"), ("Trainer", "[]", "f1"), ("RBMPretrainer", "{}", "f1")):

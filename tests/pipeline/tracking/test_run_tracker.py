@@ -10,8 +10,9 @@ from unittest import mock
 
 import pytest
 
+from components import environment
 from components.errors import UsageError, VisionTfxError
-from components.reporting.station_tracker import PARENT_RUN_VARIABLE, TRACKING_URI_VARIABLE, station_run
+from components.reporting.station_tracker import station_run
 from pipeline.config import RunConfig
 from pipeline.home import Home
 from pipeline.reports import StationReport
@@ -28,7 +29,7 @@ CONFIG = RunConfig(name="tiny-dbn")
 @pytest.fixture(autouse=True)
 def own_environment():
     with mock.patch.dict(os.environ):
-        os.environ.pop(PARENT_RUN_VARIABLE, None)
+        os.environ.pop(environment.PARENT_RUN, None)
         yield
 
 
@@ -78,17 +79,17 @@ def test_configuration_artifact_runs_again_unchanged(tracker, client, tmp_path):
 
 
 def test_environment_is_exported_for_the_run_only(home, monkeypatch):
-    monkeypatch.setenv(TRACKING_URI_VARIABLE, "http://elsewhere")
+    monkeypatch.setenv(environment.TRACKING_URI, "http://elsewhere")
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
     tracker = RunTracker(home, CONFIG)
     run_id = tracker.start("run-1")
-    assert os.environ[PARENT_RUN_VARIABLE] == run_id
-    assert os.environ[TRACKING_URI_VARIABLE] == tracking_uri(home)
+    assert os.environ[environment.PARENT_RUN] == run_id
+    assert os.environ[environment.TRACKING_URI] == tracking_uri(home)
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert "MLFLOW_RUN_ID" not in os.environ
     tracker.finish("FINISHED")
-    assert os.environ[TRACKING_URI_VARIABLE] == "http://elsewhere"
-    assert PARENT_RUN_VARIABLE not in os.environ
+    assert os.environ[environment.TRACKING_URI] == "http://elsewhere"
+    assert environment.PARENT_RUN not in os.environ
 
 
 def test_every_station_gets_one_child_run(tracker, client):
@@ -203,7 +204,7 @@ def test_the_run_ends_with_the_block_as_the_block_does_and_open_children_with_it
     assert run_id == tracker.run_id
     assert client.get_run(run_id).info.status == status
     assert client.get_run(children["Trainer"].info.run_id).info.status == "KILLED"
-    assert PARENT_RUN_VARIABLE not in os.environ
+    assert environment.PARENT_RUN not in os.environ
 
 
 def test_runs_left_open_by_a_crash_are_closed_when_they_were_last_heard_of(home, client):
@@ -233,7 +234,7 @@ def test_run_goes_on_when_mlflow_fails_after_the_start(tracker, monkeypatch, cap
     tracker.finish("FINISHED")
     assert len(caplog.records) == 5
     assert "MLflow failed in record_stations, and the run goes on without: database is locked" in caplog.text
-    assert PARENT_RUN_VARIABLE not in os.environ
+    assert environment.PARENT_RUN not in os.environ
 
 
 def test_deleted_experiment_comes_back(home, client):
