@@ -68,18 +68,18 @@ def errors(config, examples: str, graph: str, kernels: Path | None) -> tuple[int
     from components.input_pipeline.label_share import labelled
     from components.reporting import station_tracker
     from components.training import alexnet
-    from components.training.material import TrainingMaterial
+    from components.training.inputs import TrainingInputs
 
     root, size, channels = Path(examples), config.model.image_size, config.model.channels
     names = labelled(read_manifest(root), ["train"], config.training.label_share, config.seed)
-    material = TrainingMaterial(
+    inputs = TrainingInputs(
         training=image_data.load_images(examples, ["train"], size, channels, names),
         validation=None,
         statistics=transform.load_statistics(graph, size, channels),
         labels=read_labels(root),
         pretrained=kernels,
     )
-    served = alexnet.train(config, material, station_tracker.StationTracker())
+    served = alexnet.train(config, inputs, station_tracker.StationTracker())
     test = image_data.load_images(examples, ["test"], size, channels)
     ranks: list[int] = []
     for images, labels in test.batches(200):

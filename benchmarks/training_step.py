@@ -42,7 +42,7 @@ def ours(count: int, turn) -> None:
     from components.station_config import StationConfig
     from components.training import backpropagation, checkpoints
     from components.training.alexnet import build
-    from components.training.material import TrainingMaterial
+    from components.training.inputs import TrainingInputs
     from components.transform import ImageStatistics
     from models.config import AlexNetConfig, TrainingConfig
     from models.metrics import TopKError
@@ -54,8 +54,8 @@ def ours(count: int, turn) -> None:
     statistics_ = ImageStatistics(np.full((SIDE, SIDE, 3), 120, np.float32), np.diag([3000.0, 3000.0, 3000.0]))
     model = AlexNetConfig(variant="ungrouped")
     labels = [str(number) for number in range(CLASSES)]
-    material = TrainingMaterial(data, None, statistics_, labels, None, checkpoints.Checkpoint(root / "checkpoint"))
-    network = build(model, material, 1)
+    inputs = TrainingInputs(data, None, statistics_, labels, None, checkpoints.Checkpoint(root / "checkpoint"))
+    network = build(model, inputs, 1)
     settings = TrainingConfig(
         epochs=10_000, batch_size=BATCH, learning_rate=0.01, weight_cost=5e-4, schedule="constant", use_validation=True
     )
@@ -68,7 +68,7 @@ def ours(count: int, turn) -> None:
         def log_metrics(self, values, step=None):
             turn()
 
-    backpropagation.fit(network, config, material, loss, metrics, Tracker(), crops=crops)
+    backpropagation.fit(network, config, inputs, loss, metrics, Tracker(), crops=crops)
 
 
 def plain_keras(count: int, turn) -> None:

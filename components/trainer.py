@@ -7,14 +7,14 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import features
 from components.export import saved_model
-from components.export.exported_model import ServedModel
+from components.export.exported_model import ExportedModel
 from components.ingest.manifest import read_labels, read_manifest
 from components.input_pipeline.image_data import load_images, read_records
 from components.input_pipeline.label_share import labelled
 from components.reporting import station_tracker
 from components.station_config import StationConfig
 from components.training.checkpoints import station_checkpoint
-from components.training.material import TrainingMaterial
+from components.training.inputs import TrainingInputs
 from components.transform import load_statistics
 from models.config import AlexNetConfig, DBNConfig
 
@@ -32,15 +32,15 @@ def training_module(model: AlexNetConfig | DBNConfig) -> str:
     return f"components.training.{kind}"
 
 
-def train(config: StationConfig, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> ServedModel:
+def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> ExportedModel:
     """Trains a model to its objective.
 
     Args:
         config: network with its objective, training and seed.
-        material: images, their statistics and labels, pretrained weights.
+        inputs: images, their statistics and labels, pretrained weights.
         tracker: receives what is measured on the way.
     """
-    return importlib.import_module(training_module(config.model)).train(config, material, tracker)
+    return importlib.import_module(training_module(config.model)).train(config, inputs, tracker)
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -57,7 +57,7 @@ def run_fn(fn_args: FnArgs) -> None:
     validation = None
     if features.VALIDATION not in config.splits:
         validation = load_images(examples_uri, [features.VALIDATION], size, channels)
-    material = TrainingMaterial(
+    inputs = TrainingInputs(
         training=load_images(examples_uri, config.splits, size, channels, _labelled(config, examples_uri)),
         validation=validation,
         statistics=load_statistics(fn_args.transform_output, size, channels),
@@ -70,10 +70,10 @@ def run_fn(fn_args: FnArgs) -> None:
         keep=Path(fn_args.model_run_dir),
     )
     with station_tracker.station_run("Trainer") as tracker:
-        served = train(config, material, tracker)
+        served = train(config, inputs, tracker)
     records = read_records(examples_uri, features.VALIDATION, _STORED_EXAMPLES)
     saved_model.export(served, records, fn_args.serving_model_dir)
-    material.checkpoint.clear()
+    inputs.checkpoint.clear()
 
 
 def _labelled(config: StationConfig, examples_uri: str) -> list[str] | None:

@@ -32,7 +32,7 @@ def measure_each(
         Each with `top1_error`, `top1_error_low`, `top1_error_high` (percent; 95 % interval), the same of
         `top5_error` where there are more than five classes, and `example_count`.
     """
-    of_each = tf.function(lambda records: averaged.of_each(signature, records))
+    of_each = tf.function(lambda records: averaged.member_probabilities(signature, records))
     parts: list[np.ndarray] = []  # each (members + 1, images of a batch)
     for records in tf.data.TFRecordDataset(split_files(examples_uri, split)).batch(_BATCH).prefetch(1):
         probabilities = of_each(records)

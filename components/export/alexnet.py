@@ -7,12 +7,12 @@ import tensorflow as tf
 
 from components import features
 from components.export import layout
-from components.export.classifier import ServedClassifier
+from components.export.classifier import ExportedClassifier
 from components.input_pipeline import preprocessing
 from components.input_pipeline.crops import ten_crops
 
 
-class ServedAlexNet(ServedClassifier):
+class ExportedAlexNet(ExportedClassifier):
     """The answers of a classifier, from the central crop; as the signature `ten_crops`, of ten crops averaged.
 
     Ten crops cost ten times the computation and give the paper's figures: its probabilities are the means over the
@@ -32,9 +32,9 @@ class ServedAlexNet(ServedClassifier):
         self._crop = network.input_shape[1:3]
         object.__setattr__(self, "_network", network)  # untracked: its weights are the classifier's
 
-    def functions(self) -> dict[str, tuple[str, Callable]]:
+    def signature_functions(self) -> dict[str, tuple[str, Callable]]:
         """Those of every model, and `ten_crops` from encoded images, `ten_crop_examples` from tf.Examples."""
-        return super().functions() | {
+        return super().signature_functions() | {
             layout.TEN_CROPS: (layout.BYTES, self.from_bytes_in_ten_crops),
             layout.TEN_CROP_EXAMPLES: (layout.EXAMPLES, self.from_examples_in_ten_crops),
         }
@@ -45,7 +45,7 @@ class ServedAlexNet(ServedClassifier):
         crops = ten_crops(tf.cast(images, tf.float32), self._crop)
         logits = tf.cast(self._network(crops, training=False), tf.float32)
         probabilities = tf.reshape(tf.nn.softmax(logits), (-1, 10, len(self.labels)))
-        return self.answers(tf.reduce_mean(probabilities, axis=1))
+        return self.outputs(tf.reduce_mean(probabilities, axis=1))
 
     def from_examples_in_ten_crops(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized tf.Examples with the feature `image`, string (N,)."""

@@ -5,10 +5,10 @@ import numpy as np
 import tensorflow as tf
 
 from components.export import layout
-from components.export.exported_model import ServedModel
+from components.export.exported_model import ExportedModel
 
 
-class ServedAutoencoder(ServedModel):
+class ExportedAutoencoder(ExportedModel):
     """Codes and reconstructions of images scaled to [0, 1]; errors are summed over the values of an image.
 
     | output | shape | what |
@@ -26,7 +26,7 @@ class ServedAutoencoder(ServedModel):
 
     def __init__(self, autoencoder: keras.Model, mean_image: np.ndarray) -> None:
         super().__init__(autoencoder.input_shape[1:])
-        self.hold(
+        self.attach(
             "autoencoder",
             keras.Model(autoencoder.inputs[0], [autoencoder.get_layer("code").output, autoencoder.outputs[0]]),
         )

@@ -6,10 +6,10 @@ from pathlib import Path
 import tensorflow as tf
 
 from components.export import layout
-from components.export.labelled_model import LabelledModel
+from components.export.classifier import ProbabilisticClassifier
 
 
-class AveragedClassifier(LabelledModel):
+class AveragedClassifier(ProbabilisticClassifier):
     """The answers of a classifier, from the mean of its members' probabilities.
 
     Every member is asked through its own signatures, which bring their preprocessing with them, so members may differ
@@ -33,9 +33,9 @@ class AveragedClassifier(LabelledModel):
         object.__setattr__(self, "_members", members)
         self.weights = list({id(variable): variable for m in members for variable in _variables(m)}.values())
 
-    def functions(self) -> dict[str, tuple[str, Callable]]:
+    def signature_functions(self) -> dict[str, tuple[str, Callable]]:
         """By signature that all members have, its input and what computes its answers."""
-        every = super().functions() | {
+        every = super().signature_functions() | {
             layout.TEN_CROPS: (layout.BYTES, self.from_bytes_in_ten_crops),
             layout.TEN_CROP_EXAMPLES: (layout.EXAMPLES, self.from_examples_in_ten_crops),
         }
@@ -61,14 +61,14 @@ class AveragedClassifier(LabelledModel):
         """Serialized tf.Examples, string (N,); each member averages its ten crops."""
         return self._mean(layout.TEN_CROP_EXAMPLES, examples)
 
-    def of_each(self, signature: str, inputs: tf.Tensor) -> tf.Tensor:
+    def member_probabilities(self, signature: str, inputs: tf.Tensor) -> tf.Tensor:
         """The members' own probabilities, float (members, N, classes), for what a signature takes."""
-        argument, _ = self.functions()[signature]
+        argument, _ = self.signature_functions()[signature]
         answers = [member.signatures[signature](**{argument: inputs}) for member in self._members]
         return tf.stack([answer[layout.PROBABILITIES] for answer in answers])
 
     def _mean(self, signature: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.answers(tf.reduce_mean(self.of_each(signature, inputs), axis=0))
+        return self.outputs(tf.reduce_mean(self.member_probabilities(signature, inputs), axis=0))
 
 
 def _pixels_shape(model: tf.Module) -> tuple[int, int, int]:

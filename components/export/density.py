@@ -7,14 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from components.export import layout
-from components.export.exported_model import ServedModel
+from components.export.exported_model import ExportedModel
 from models.partition.estimate import LogPartitionEstimate
 from models.rbm import RBM
 
 _DRAWS = 10
 
 
-class ServedDensity(ServedModel):
+class ExportedDensity(ExportedModel):
     """Log-probabilities of binary images, drawn from grey ones: a grey level is the probability that its pixel is on.
 
     A density of binary images has no probability for a grey one. What is answered is the mean over ten binary images,
@@ -28,7 +28,7 @@ class ServedDensity(ServedModel):
     | `hidden` | (N, hidden units) | probabilities of the hidden units, from the grey levels |
     | `reconstruction` | (N, height, width, channels) | in [0, 1], mean-field, by one step down from there |
 
-    `assets/log_partition.json` holds what `estimate_figures` returns, and the reasons not to trust it.
+    `assets/log_partition.json` holds what `estimate_summary` returns, and the reasons not to trust it.
 
     Args:
         rbm: the machine, with binary units on both sides.
@@ -41,7 +41,7 @@ class ServedDensity(ServedModel):
         self, rbm: RBM, image_shape: tuple[int, int, int], estimate: LogPartitionEstimate, pixel_means: np.ndarray
     ) -> None:
         super().__init__(image_shape)
-        self.hold("rbm", rbm)
+        self.attach("rbm", rbm)
         self.image_shape = image_shape
         self.estimate = estimate
         self.log_z = tf.constant(estimate.log_z, tf.float32)
@@ -61,13 +61,13 @@ class ServedDensity(ServedModel):
             layout.RECONSTRUCTION: tf.reshape(self.rbm.visible_probabilities(hidden), (-1, *self.image_shape)),
         }
 
-    def texts(self) -> Mapping[str, str]:
+    def text_assets(self) -> Mapping[str, str]:
         """The estimate of log Z."""
-        said = estimate_figures(self.estimate) | {"warnings": self.estimate.warnings}
+        said = estimate_summary(self.estimate) | {"warnings": self.estimate.warnings}
         return {layout.PARTITION_FILE: json.dumps(said, indent=2) + "\n"}
 
 
-def estimate_figures(estimate: LogPartitionEstimate) -> dict[str, float]:
+def estimate_summary(estimate: LogPartitionEstimate) -> dict[str, float]:
     """An estimate's figures by name: nats, but for the effective numbers of chains.
 
     `log_z` is the forward estimate, `reverse` the one beside it and `gap` their distance; `lower` and `upper` bracket
@@ -86,7 +86,7 @@ def estimate_figures(estimate: LogPartitionEstimate) -> dict[str, float]:
 
 
 def partition_metrics(figures: Mapping[str, float]) -> dict[str, float]:
-    """What `estimate_figures` returns, by the names of metrics of a run: all begin with `log_z`."""
+    """What `estimate_summary` returns, by the names of metrics of a run: all begin with `log_z`."""
     return {name if name == "log_z" else f"log_z_{name}": value for name, value in figures.items()}
 
 

@@ -10,7 +10,7 @@ from components.export import layout
 from components.input_pipeline import preprocessing
 
 
-class ServedModel(tf.Module):
+class ExportedModel(tf.Module):
     """A model with its preprocessing, ready for `tf.saved_model.save`; its kinds say in `from_pixels` what they answer.
 
     Args:
@@ -22,7 +22,7 @@ class ServedModel(tf.Module):
         height, width, self.channels = input_shape
         self.image_size = (height, width)
 
-    def hold(self, name: str, model: keras.Model) -> None:
+    def attach(self, name: str, model: keras.Model) -> None:
         """Keeps a Keras model as the attribute `name`, and its weights as what is saved.
 
         A Keras variable that is saved as such is written twice: the signatures read one copy, and the restore operation
@@ -33,7 +33,7 @@ class ServedModel(tf.Module):
         object.__setattr__(self, name, model)
         self.weights = [variable.value for variable in model.variables]
 
-    def functions(self) -> dict[str, tuple[str, Callable]]:
+    def signature_functions(self) -> dict[str, tuple[str, Callable]]:
         """By signature, its input and what computes its answers.
 
         `serving_default` from encoded images, `examples` from serialized tf.Examples, `pixels` from images.
@@ -53,7 +53,7 @@ class ServedModel(tf.Module):
         }
         return {
             name: tf.function(function).get_concrete_function(**{argument: specs[argument]})
-            for name, (argument, function) in self.functions().items()
+            for name, (argument, function) in self.signature_functions().items()
         }
 
     def from_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -70,6 +70,6 @@ class ServedModel(tf.Module):
         """Images in grey levels, float (N, height, width, channels): the answers by name."""
         raise NotImplementedError
 
-    def texts(self) -> Mapping[str, str]:
+    def text_assets(self) -> Mapping[str, str]:
         """Returns the text files of `assets/`, by their path within the SavedModel's folder."""
         return {}

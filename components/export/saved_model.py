@@ -8,14 +8,14 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components import features
 from components.export import layout
-from components.export.exported_model import ServedModel
+from components.export.exported_model import ExportedModel
 from components.input_pipeline import preprocessing
 
 # Requests stored for warm-up and for the replay in a fresh process.
 _WARMUP_IMAGES = 32
 
 
-def export(served: ServedModel, records: Sequence[bytes], destination: str) -> None:
+def export(served: ExportedModel, records: Sequence[bytes], destination: str) -> None:
     """Writes a SavedModel with its texts (`assets/`) and warm-up requests (`assets.extra/`).
 
     Args:
@@ -26,8 +26,8 @@ def export(served: ServedModel, records: Sequence[bytes], destination: str) -> N
     signatures = served.signatures()
     beside = Path(destination).parent
     beside.mkdir(parents=True, exist_ok=True)
-    files = [beside / Path(name).name for name in served.texts()]
-    for file, text in zip(files, served.texts().values(), strict=True):
+    files = [beside / Path(name).name for name in served.text_assets()]
+    for file, text in zip(files, served.text_assets().values(), strict=True):
         file.write_text(text, encoding="utf-8")
     served.files = [tf.saved_model.Asset(str(file)) for file in files]
     tf.saved_model.save(served, destination, signatures=signatures)
@@ -36,7 +36,7 @@ def export(served: ServedModel, records: Sequence[bytes], destination: str) -> N
     _write_warmup(served, records[:_WARMUP_IMAGES], Path(destination))
 
 
-def _write_warmup(served: ServedModel, records: Sequence[bytes], destination: Path) -> None:
+def _write_warmup(served: ExportedModel, records: Sequence[bytes], destination: Path) -> None:
     images = [tf.train.Example.FromString(r).features.feature[features.IMAGE].bytes_list.value[0] for r in records]
     prepared = preprocessing.prepare_batch(tf.constant(images), served.image_size, served.channels)
     inputs = {
@@ -46,12 +46,12 @@ def _write_warmup(served: ServedModel, records: Sequence[bytes], destination: Pa
     }
     # One image, as a client sends it, and a batch; then the other signatures.
     requests = [(layout.SERVING_DEFAULT, layout.BYTES, inputs[layout.BYTES][i : i + 1]) for i in range(len(images))]
-    requests += [(signature, name, inputs[name]) for signature, (name, _) in served.functions().items()]
+    requests += [(signature, name, inputs[name]) for signature, (name, _) in served.signature_functions().items()]
     file = destination / layout.WARMUP_FILE
     file.parent.mkdir()
     with tf.io.TFRecordWriter(str(file)) as writer:
         for signature, name, value in requests:
-            answers = served.functions()[signature][1](value)
+            answers = served.signature_functions()[signature][1](value)
             log = _predict_log(signature, {name: value}, answers)
             writer.write(log.SerializeToString())
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from components.figures import confused_pairs, figures
 from components.input_pipeline.image_data import ImageData
 from components.reporting import station_tracker
-from components.training.material import TrainingMaterial
+from components.training.inputs import TrainingInputs
 
 # Validation images whose confusion and mistakes are drawn; of 256 x 256 pixels they would be 1 GB, so they are read
 # batch by batch, twice, and those kept that are seen in a picture.
@@ -15,22 +15,22 @@ _DRAWN_IMAGES = 5000
 _BATCH = 100
 
 
-def log_mistakes(classifier: keras.Model, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> None:
+def log_mistakes(classifier: keras.Model, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> None:
     """Draws the confusion of the classes, the most confident mistakes and the most confused pairs of classes.
 
     Args:
         classifier: from images in grey levels to logits.
-        material: whose first validation images are shown; without any, nothing is drawn.
+        inputs: whose first validation images are shown; without any, nothing is drawn.
         tracker: receives `confusion.png`, `mistakes.png` and `confused_pairs.png`.
     """
-    if material.validation is None:
+    if inputs.validation is None:
         return
-    true, said, scores = _answers(classifier, material.validation)
-    matrix = tf.math.confusion_matrix(true, said, len(material.labels)).numpy()
-    names = np.asarray(material.labels)
+    true, said, scores = _answers(classifier, inputs.validation)
+    matrix = tf.math.confusion_matrix(true, said, len(inputs.labels)).numpy()
+    names = np.asarray(inputs.labels)
     answers = names[true], names[said], scores
-    images = _some_images(material.validation, _shown(*answers))
-    tracker.log_figure(lambda: figures.confusion(matrix, material.labels), "confusion.png")
+    images = _some_images(inputs.validation, _shown(*answers))
+    tracker.log_figure(lambda: figures.confusion(matrix, inputs.labels), "confusion.png")
     tracker.log_figure(lambda: figures.failures(images, *answers), "mistakes.png")
     tracker.log_figure(lambda: confused_pairs.confused_pairs(images, *answers), "confused_pairs.png")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 
-from components.export.alexnet import ServedAlexNet
+from components.export.alexnet import ExportedAlexNet
 from components.figures.mistakes import log_mistakes
 from components.input_pipeline.crops import CropPlan
 from components.input_pipeline.epoch_order import EpochOrder
@@ -14,7 +14,7 @@ from components.input_pipeline.mixup import mix
 from components.reporting import station_tracker
 from components.station_config import StationConfig
 from components.training import backpropagation
-from components.training.material import TrainingMaterial
+from components.training.inputs import TrainingInputs
 from components.transform import ImageStatistics
 from models.alexnet import factory
 from models.alexnet.color_noise import ColorNoise
@@ -23,23 +23,23 @@ from models.config import AlexNetConfig, TrainingConfig
 from models.metrics import TopKError
 
 
-def train(config: StationConfig, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> ServedAlexNet:
+def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> ExportedAlexNet:
     """Trains an AlexNet.
 
     Args:
         config: network, training and seed.
-        material: images, their statistics and labels, pretrained kernels.
+        inputs: images, their statistics and labels, pretrained kernels.
         tracker: receives loss, errors and images per second of every epoch, confusion and mistakes.
     """
     keras.utils.set_random_seed(config.seed)
     model, settings = config.model, config.training
-    classes = len(material.labels)
+    classes = len(inputs.labels)
     with backpropagation.strategy().scope(), _precision():
-        network = build(model, material, config.seed)
+        network = build(model, inputs, config.seed)
     backpropagation.fit(
         network,
         config,
-        material,
+        inputs,
         _loss(settings, model),
         [TopKError(1), TopKError(5)],
         tracker,
@@ -50,18 +50,18 @@ def train(config: StationConfig, material: TrainingMaterial, tracker: station_tr
         [keras.Input((*model.image_size, model.channels)), keras.layers.CenterCrop(*model.crop_size), network],
         name="classifier",
     )
-    log_mistakes(whole, material, tracker)
-    return ServedAlexNet(whole, material.labels)
+    log_mistakes(whole, inputs, tracker)
+    return ExportedAlexNet(whole, inputs.labels)
 
 
-def build(model: AlexNetConfig, material: TrainingMaterial, seed: int) -> keras.Sequential:
+def build(model: AlexNetConfig, inputs: TrainingInputs, seed: int) -> keras.Sequential:
     """From crops in grey levels (batch, height, width, 3) to logits (batch, classes)."""
     noise = model.augmentation.color_noise
     layers = [keras.Input((*model.crop_size, model.channels))]
     if noise:
-        layers.append(ColorNoise(material.statistics.covariance, noise, seed))
-    layers.append(normalization(material.statistics, model))
-    layers.append(factory.build_alexnet(model, len(material.labels), seed, material.pretrained))
+        layers.append(ColorNoise(inputs.statistics.covariance, noise, seed))
+    layers.append(normalization(inputs.statistics, model))
+    layers.append(factory.build_alexnet(model, len(inputs.labels), seed, inputs.pretrained))
     return keras.Sequential(layers, name="network")
 
 

@@ -13,7 +13,7 @@ from components.reporting.speed import Speed
 from components.station_config import StationConfig
 from components.training.checkpoints import KeepBest, Resume
 from components.training.finite_loss import FiniteLoss
-from components.training.material import TrainingMaterial
+from components.training.inputs import TrainingInputs
 from components.training.plateau import Plateau
 from models.config import TrainingConfig
 from models.fitting.sgd import MomentumSGD
@@ -28,7 +28,7 @@ _PART = "back-propagation"
 def fit(
     model: keras.Model,
     config: StationConfig,
-    material: TrainingMaterial,
+    inputs: TrainingInputs,
     loss: keras.losses.Loss | Callable,
     metrics: Sequence[keras.metrics.Metric | Callable],
     tracker: station_tracker.StationTracker,
@@ -40,7 +40,7 @@ def fit(
     Args:
         model: what is trained, in place.
         config: training and seed.
-        material: the images, and where an interrupted training goes on from.
+        inputs: the images, and where an interrupted training goes on from.
         loss: what is minimised.
         metrics: what is measured besides; the first, lower being better, chooses the best epoch.
         tracker: receives loss and metrics per epoch.
@@ -51,10 +51,10 @@ def fit(
     Raises:
         VisionTfxError: The training diverged.
     """
-    settings, checkpoint = config.training, material.checkpoint
+    settings, checkpoint = config.training, inputs.checkpoint
     order = EpochOrder(config.seed)
-    count = material.training.count
-    data = targets(material.training.batches(settings.batch_size, order, crops), order)
+    count = inputs.training.count
+    data = targets(inputs.training.batches(settings.batch_size, order, crops), order)
     monitor = f"val_{getattr(metrics[0], 'name', None) or metrics[0].__name__}"
     speed = [FiniteLoss(), Speed(settings.batch_size, count)]
     callbacks = [order, *speed, station_tracker.epoch_callback(tracker), progress.epochs(settings.epochs, monitor)]
@@ -62,10 +62,10 @@ def fit(
     if settings.top_layer_epochs and not (done or steps):
         _fit_top_layer(model, settings, data, count, loss, order)
     best, held_out, plateau = None, None, None
-    if material.validation is not None:
+    if inputs.validation is not None:
         # A moving average ends as the mean of many updates: none of the epochs on the way is that.
         best = None if settings.averaging else KeepBest(monitor, settings.patience or settings.epochs)
-        held_out = material.validation.batches(_VALIDATION_BATCH if crops is None else settings.batch_size, None, crops)
+        held_out = inputs.validation.batches(_VALIDATION_BATCH if crops is None else settings.batch_size, None, crops)
         callbacks += [best] if best else []
         if settings.schedule == "plateau":
             plateau = Plateau(monitor, settings.plateau_epochs, settings.learning_rate)

@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from components.export import layout
-from components.export.density import ServedDensity, estimate_figures, partition_metrics
+from components.export.density import ExportedDensity, estimate_summary, partition_metrics
 from components.figures import rbm_figures
 from components.input_pipeline import scaling
 from components.reporting import progress, station_tracker
 from components.station_config import StationConfig
-from components.training.material import TrainingMaterial
+from components.training.inputs import TrainingInputs
 from models import factory
 from models.partition import ais_log_partition
 from models.partition.estimate import LogPartitionEstimate
@@ -26,29 +26,29 @@ from models.rbm import RBM
 _DRAWN_PARTS = (100, 30)
 
 
-def train(config: StationConfig, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> ServedDensity:
+def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> ExportedDensity:
     """Trains nothing: estimates the log partition function of the pretrained machine.
 
     Args:
         config: network, annealing and seed.
-        material: images and their statistics, pretrained weights; labels are not looked at.
+        inputs: images and their statistics, pretrained weights; labels are not looked at.
         tracker: receives, in nats, log Z forward and in reverse with its bracket and standard error, and the mean
             log-probability of the validation images by both beside that of independent pixels; then `log_z.png`.
     """
     keras.utils.set_random_seed(config.seed)
     model, temperatures = config.model, config.model.partition.temperatures
-    mean = scaling.visible_mean(model, material.statistics)
-    [rbm] = factory.build_dbn(model, config.seed, material.pretrained).rbms
+    mean = scaling.visible_mean(model, inputs.statistics)
+    [rbm] = factory.build_dbn(model, config.seed, inputs.pretrained).rbms
     anneal = partial(_anneal, rbm, mean, model.partition.chains, config.seed)
     progress.say(f"annealing {model.partition.chains} chains over {temperatures} temperatures")
     estimate = anneal(temperatures)
     _log_estimate(estimate, tracker)
     tracker.log_figure(lambda: _bracket(anneal, temperatures, estimate), "log_z.png")
     # One image all on and one all off join the data: a pixel that was never on is improbable, not impossible.
-    count = material.training.count
-    served = ServedDensity(rbm, factory.image_shape(model), estimate, (count * mean + 1) / (count + 2))
-    if material.validation is not None:
-        _log_means(served, material, tracker)
+    count = inputs.training.count
+    served = ExportedDensity(rbm, factory.image_shape(model), estimate, (count * mean + 1) / (count + 2))
+    if inputs.validation is not None:
+        _log_means(served, inputs, tracker)
     return served
 
 
@@ -68,7 +68,7 @@ def _log_estimate(estimate: LogPartitionEstimate, tracker: station_tracker.Stati
     )
     for sentence in estimate.warnings:
         logging.warning("Estimate of log Z: %s", sentence)
-    tracker.log_metrics(partition_metrics(estimate_figures(estimate)))
+    tracker.log_metrics(partition_metrics(estimate_summary(estimate)))
     if estimate.warnings:
         tracker.log_text("\n".join(estimate.warnings) + "\n", "log_z_warnings.txt")
 
@@ -90,9 +90,9 @@ def _bracket(
     )
 
 
-def _log_means(served: ServedDensity, material: TrainingMaterial, tracker: station_tracker.StationTracker) -> None:
+def _log_means(served: ExportedDensity, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> None:
     """Logs means over the validation images, in nats, as Evaluator measures them, and by the reverse estimate."""
-    batches = material.validation.batches(1000)
+    batches = inputs.validation.batches(1000)
     outputs = (layout.LOG_PROBABILITY, layout.BASE_RATE_LOG_PROBABILITY)
     answers = [served.from_pixels(keras.ops.cast(images, "float32")) for images, _ in batches]
     forward, base_rate = (float(np.mean(np.concatenate([answer[name] for answer in answers]))) for name in outputs)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from components.export.classifier import ServedClassifier
+from components.export.classifier import ExportedClassifier
 from components.figures import rbm_figures
 from components.figures.mistakes import log_mistakes
 from components.input_pipeline import scaling
@@ -16,7 +16,7 @@ from components.reporting import progress, station_tracker
 from components.station_config import StationConfig
 from components.training.checkpoints import KeepBest, Resume
 from components.training.finite_loss import FiniteLoss
-from components.training.material import TrainingMaterial
+from components.training.inputs import TrainingInputs
 from models import factory
 from models.up_down import LabelDBN
 
@@ -30,14 +30,12 @@ LABEL_DBN = "label_dbn"
 _DRAWN_CLASSES, _DRAWN_SAMPLES = 10, 10
 
 
-def train(
-    config: StationConfig, material: TrainingMaterial, tracker: station_tracker.StationTracker
-) -> ServedClassifier:
+def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> ExportedClassifier:
     """Trains a net with labels by contrastive wake-sleep, and keeps the weights of its best epoch on validation.
 
     Args:
         config: network, up-down and seed.
-        material: images, their statistics and labels, pretrained weights.
+        inputs: images, their statistics and labels, pretrained weights.
         tracker: receives errors per epoch, confusion and mistakes.
 
     Raises:
@@ -45,8 +43,8 @@ def train(
     """
     keras.utils.set_random_seed(config.seed)
     model, settings = config.model, config.model.up_down
-    scale = scaling.scaling_layer(model, material.statistics)
-    net = factory.build_label_dbn(model, len(material.labels), config.seed, material.pretrained)
+    scale = scaling.scaling_layer(model, inputs.statistics)
+    net = factory.build_label_dbn(model, len(inputs.labels), config.seed, inputs.pretrained)
     epochs = sum(settings.epochs)
     order = EpochOrder(config.seed)
     callbacks = [
@@ -56,23 +54,23 @@ def train(
         progress.epochs(epochs, "val_top1_error", "up-down, "),
     ]
     best, held_out = None, None
-    if material.validation is not None:
-        best, held_out = KeepBest("val_top1_error", epochs), scaling.visible_rows(material.validation, 1000, scale)
+    if inputs.validation is not None:
+        best, held_out = KeepBest("val_top1_error", epochs), scaling.visible_rows(inputs.validation, 1000, scale)
         callbacks.append(best)
     net.fit_up_down(
-        scaling.visible_rows(material.training, settings.batch_size * _UPDATES_PER_STEP, scale, order),
+        scaling.visible_rows(inputs.training, settings.batch_size * _UPDATES_PER_STEP, scale, order),
         validation_data=held_out,
-        callbacks=[*callbacks, Resume(material.checkpoint, _PART, best=best)],
-        num_examples=material.training.count,
-        initial_epoch=material.checkpoint.epochs_done(_PART),
+        callbacks=[*callbacks, Resume(inputs.checkpoint, _PART, best=best)],
+        num_examples=inputs.training.count,
+        initial_epoch=inputs.checkpoint.epochs_done(_PART),
     )
-    if material.keep is not None:
-        net.save(material.keep / LABEL_DBN)  # what is served classifies; this one generates as well
+    if inputs.keep is not None:
+        net.save(inputs.keep / LABEL_DBN)  # what is served classifies; this one generates as well
     shape = factory.image_shape(model)
-    tracker.log_figure(lambda: _generated(net, shape, material.labels), "generated.png")
+    tracker.log_figure(lambda: _generated(net, shape, inputs.labels), "generated.png")
     classifier = keras.Sequential([keras.Input(shape), scale, net.classifier(shape)], name="classifier")
-    log_mistakes(classifier, material, tracker)
-    return ServedClassifier(classifier, material.labels)
+    log_mistakes(classifier, inputs, tracker)
+    return ExportedClassifier(classifier, inputs.labels)
 
 
 def _generated(net: LabelDBN, image_shape: tuple, labels: Sequence[str]) -> Figure:

@@ -75,7 +75,7 @@ def _measure_and_push(home: Home, members: Sequence[PushedModel], examples: str,
     progress.say("Loading the members")
     averaged = AveragedClassifier([member.folder for member in members], labels(members[0]))
     passes: dict[str, tuple[str, ...]] = {split: (split,) for split in (features.VALIDATION, features.TEST)}
-    if layout.TEN_CROP_EXAMPLES in averaged.functions():
+    if layout.TEN_CROP_EXAMPLES in averaged.signature_functions():
         passes[TEN_CROPS] = (features.TEST, layout.TEN_CROP_EXAMPLES)
     names = [*map(title, members), AVERAGE]
     errors = {

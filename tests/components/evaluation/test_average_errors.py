@@ -19,7 +19,7 @@ class Fixed:
         self.asked = []
         self._seen = tf.Variable(0)
 
-    def of_each(self, signature, records):
+    def member_probabilities(self, signature, records):
         self.asked.append(signature)
         start = self._seen.read_value()
         self._seen.assign_add(tf.size(records))

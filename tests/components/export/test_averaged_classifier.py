@@ -11,9 +11,9 @@ tf = pytest.importorskip("tensorflow")
 import keras  # noqa: E402
 
 from components import features  # noqa: E402
-from components.export.alexnet import ServedAlexNet  # noqa: E402
+from components.export.alexnet import ExportedAlexNet  # noqa: E402
 from components.export.averaged_classifier import AveragedClassifier  # noqa: E402
-from components.export.classifier import ServedClassifier  # noqa: E402
+from components.export.classifier import ExportedClassifier  # noqa: E402
 from components.export.saved_model import export  # noqa: E402
 from serving.local import LocalModel  # noqa: E402
 from serving.replay.saved_model import replay  # noqa: E402
@@ -27,14 +27,14 @@ def network(seed: int, size: int) -> keras.Model:
     return keras.Sequential([*layers, keras.layers.Dense(len(LABELS), kernel_initializer="random_normal")])
 
 
-def classifier(seed: int, size: int = 4) -> ServedClassifier:
-    return ServedClassifier(network(seed, size), LABELS)
+def classifier(seed: int, size: int = 4) -> ExportedClassifier:
+    return ExportedClassifier(network(seed, size), LABELS)
 
 
-def alexnet(seed: int) -> ServedAlexNet:
+def alexnet(seed: int) -> ExportedAlexNet:
     crop = network(seed, 4)
     cropped = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.CenterCrop(4, 4), crop])
-    return ServedAlexNet(cropped, LABELS)
+    return ExportedAlexNet(cropped, LABELS)
 
 
 @pytest.fixture(scope="module")

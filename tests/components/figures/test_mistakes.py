@@ -8,7 +8,7 @@ import tensorflow as tf
 from components.figures import confused_pairs, figures, mistakes
 from components.input_pipeline.image_data import ImageData
 from components.reporting.station_tracker import StationTracker
-from components.training.material import TrainingMaterial
+from components.training.inputs import TrainingInputs
 
 LABELS = ["cat", "dog", "cow"]
 COUNT, DRAWN, BATCH = 310, 280, 35  # the last images are not looked at
@@ -50,7 +50,7 @@ def logged(data, monkeypatch, in_memory):
     held_out = ImageData(dataset, COUNT, tensors if in_memory else None)
     spy = Spy()
     classifier = keras.Sequential([keras.Input((2, 3, 1)), Says()])
-    mistakes.log_mistakes(classifier, TrainingMaterial(held_out, held_out, None, LABELS, None), spy)
+    mistakes.log_mistakes(classifier, TrainingInputs(held_out, held_out, None, LABELS, None), spy)
     return spy.figures
 
 
@@ -102,5 +102,5 @@ def test_a_perfect_classifier_has_no_mistakes(data, monkeypatch):
 
 def test_nothing_is_drawn_where_there_are_no_validation_images():
     spy = Spy()
-    mistakes.log_mistakes(None, TrainingMaterial(None, None, None, LABELS, None), spy)
+    mistakes.log_mistakes(None, TrainingInputs(None, None, None, LABELS, None), spy)
     assert spy.figures == {}

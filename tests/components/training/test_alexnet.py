@@ -21,7 +21,7 @@ from components.training import backpropagation, checkpoints, patch_pretraining
 from components.training.alexnet import build, train
 from components.training.checkpoints import Checkpoint
 from components.training.finite_loss import FiniteLoss
-from components.training.material import TrainingMaterial
+from components.training.inputs import TrainingInputs
 from components.training.plateau import Plateau
 from components.transform import ImageStatistics
 from models.alexnet import alexnet
@@ -62,17 +62,17 @@ def data(count, seed):
     return ImageData(None, count, (tf.constant(pixels), tf.constant(labels)))
 
 
-def material(checkpoint=None, pretrained=None):
+def training_inputs(checkpoint=None, pretrained=None):
     pixels, _ = images(64, 0)
     colours = pixels.reshape(-1, 3).astype(np.float64)
     statistics = ImageStatistics(pixels.mean(0).astype(np.float32), np.cov(colours.T))
-    return TrainingMaterial(data(64, 0), data(32, 1), statistics, LABELS, pretrained, checkpoint or Checkpoint())
+    return TrainingInputs(data(64, 0), data(32, 1), statistics, LABELS, pretrained, checkpoint or Checkpoint())
 
 
 @pytest.fixture(scope="module")
 def trained():
     tracker = Tracker()
-    return train(CONFIG, material(), tracker), tracker
+    return train(CONFIG, training_inputs(), tracker), tracker
 
 
 def test_it_learns_and_says_how_fast(trained):
@@ -119,16 +119,16 @@ def test_resumed_training_ends_where_an_uninterrupted_one_does(averaging, tmp_pa
     monkeypatch.setattr(checkpoints, "_LARGEST_SHARE", math.inf)
     monkeypatch.setattr(backpropagation, "_STEPS_PER_EXECUTION", 1)
     config = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, averaging=averaging))
-    expected = train(config, material(), Tracker())
+    expected = train(config, training_inputs(), Tracker())
     with pytest.raises(KeyboardInterrupt):
-        train(config, material(Checkpoint(tmp_path)), Tracker(stop_after=3))
+        train(config, training_inputs(Checkpoint(tmp_path)), Tracker(stop_after=3))
     resumed = Checkpoint(tmp_path)
     # Where averages are kept, nothing is saved within an epoch; the third one was not recorded any more.
     assert (resumed.position, resumed.steps_done("back-propagation")) == (
         ("back-propagation", 2),
         0 if averaging else 3,
     )
-    again = train(config, material(resumed), Tracker())
+    again = train(config, training_inputs(resumed), Tracker())
     for one, other in zip(expected.weights, again.weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -137,17 +137,17 @@ def test_resumed_training_ends_where_an_uninterrupted_one_does(averaging, tmp_pa
 def test_a_training_goes_on_within_an_epoch(schedule, tmp_path, monkeypatch):
     monkeypatch.setattr(backpropagation, "_STEPS_PER_EXECUTION", 1)
     config = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, schedule=schedule))
-    expected = train(config, material(), Tracker())
+    expected = train(config, training_inputs(), Tracker())
     checkpoint = Checkpoint(tmp_path)
     # Due once only: after the second of the four updates of the second epoch.
     calls = iter(range(10_000))
     monkeypatch.setattr(checkpoint, "is_due", lambda: next(calls) == 3 + 1 + 1)
-    train(config, material(checkpoint), Tracker())
+    train(config, training_inputs(checkpoint), Tracker())
     resumed = Checkpoint(tmp_path)
     assert (resumed.position, resumed.steps_done("back-propagation")) == (("back-propagation", 1), 2)
     monkeypatch.setattr(resumed, "is_due", lambda: False)
     tracker = Tracker()
-    again = train(config, material(resumed), tracker)
+    again = train(config, training_inputs(resumed), tracker)
     assert len(tracker.logged) == 2
     for one, other in zip(expected.weights, again.weights, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -166,7 +166,7 @@ def test_options(augmentation, training):
         CONFIG, model=model, training=dataclasses.replace(CONFIG.training, epochs=2, **training)
     )
     tracker = Tracker()
-    train(config, material(), tracker)
+    train(config, training_inputs(), tracker)
     assert np.isfinite([line["loss"] for line in tracker.logged]).all()
 
 
@@ -183,9 +183,9 @@ def test_kernels_are_those_of_patches(tmp_path, monkeypatch):
     monkeypatch.setattr(patch_pretraining, "pretrain_convolutions", short)
     model = dataclasses.replace(MODEL, pretraining=PatchConfig(patches=200))
     config = dataclasses.replace(CONFIG, model=model, training=None)
-    network = patch_pretraining.pretrain(config, data(64, 0), material().statistics, StationTracker())
+    network = patch_pretraining.pretrain(config, data(64, 0), training_inputs().statistics, StationTracker())
     patch_pretraining.save(network, tmp_path)
-    [*_, built] = build(model, material(pretrained=tmp_path), seed=2).layers
+    [*_, built] = build(model, training_inputs(pretrained=tmp_path), seed=2).layers
     for name in ("conv1", "conv5"):
         for one, other in zip(built.get_layer(name).get_weights(), network.get_layer(name).get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
@@ -215,7 +215,7 @@ def test_a_training_starts_from_the_weights_of_a_file(tmp_path, caplog):
     weights = tmp_path / "net.weights.h5"
     alexnet("small", 3, input_shape=(32, 32, 3), seed=7).save_weights(weights)
     model = dataclasses.replace(MODEL, initial_weights=str(weights))
-    [*_, built] = build(model, material(), seed=1).layers
+    [*_, built] = build(model, training_inputs(), seed=1).layers
     expected = alexnet("small", 3, input_shape=(32, 32, 3), seed=7)
     for name in ("conv1", "fc7"):
         np.testing.assert_array_equal(built.get_layer(name).get_weights()[0], expected.get_layer(name).get_weights()[0])
@@ -282,7 +282,7 @@ def test_the_rate_falls_three_times_at_most():
 def test_torchvisions_weights_see_the_colours_they_were_trained_on():
     model = dataclasses.replace(MODEL, variant="torchvision", image_size=(72, 72), crop_size=(64, 64))
     statistics = ImageStatistics(np.zeros((72, 72, 3), np.float32), np.eye(3))
-    network = build(model, dataclasses.replace(material(), statistics=statistics), seed=1)
+    network = build(model, dataclasses.replace(training_inputs(), statistics=statistics), seed=1)
     crop = np.full((1, 64, 64, 3), (124, 116, 104), np.uint8)  # ImageNet's mean colour, rounded
     scaled = network.get_layer("normalization")(tf.cast(crop, tf.float32))
     np.testing.assert_allclose(scaled[0, 0, 0], [0.0056, -0.0048, 0.0082], atol=2e-3)
@@ -293,9 +293,9 @@ def test_torchvisions_weights_see_the_colours_they_were_trained_on():
 
 
 def test_mean_image_is_saved_with_the_model(tmp_path):
-    network = build(MODEL, material(), seed=1)
+    network = build(MODEL, training_inputs(), seed=1)
     network.save_weights(tmp_path / "net.weights.h5")
-    empty = dataclasses.replace(material(), statistics=ImageStatistics(np.zeros((36, 36, 3)), np.eye(3)))
+    empty = dataclasses.replace(training_inputs(), statistics=ImageStatistics(np.zeros((36, 36, 3)), np.eye(3)))
     other = build(MODEL, empty, seed=2)
     other.load_weights(tmp_path / "net.weights.h5")
     grey = np.full((1, 32, 32, 3), 90, np.uint8)

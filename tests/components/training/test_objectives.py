@@ -10,13 +10,13 @@ from sklearn.datasets import load_digits
 
 from components.errors import VisionTfxError
 from components.export import layout, saved_model
-from components.export.classifier import ServedClassifier
+from components.export.classifier import ExportedClassifier
 from components.input_pipeline import image_data
 from components.rbm_pretrainer import pretrain
 from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
 from components.trainer import train, training_module
-from components.training.material import TrainingMaterial
+from components.training.inputs import TrainingInputs
 from components.transform import ImageStatistics
 from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
 from models.partition import exact_log_partition
@@ -103,8 +103,8 @@ def fitted(images, root, tmp_path_factory):
             folder = tmp_path_factory.mktemp(objective)
             pretrain(config.for_pretraining(), training, held_out, statistics, 10, spy).save(folder)
             spy.kept = folder / "kept"
-            material = TrainingMaterial(training, held_out, statistics, LABELS, folder, keep=spy.kept)
-            made[objective] = train(config, material, spy), spy
+            inputs = TrainingInputs(training, held_out, statistics, LABELS, folder, keep=spy.kept)
+            made[objective] = train(config, inputs, spy), spy
         return made[objective]
 
     return fit
@@ -117,7 +117,7 @@ def answers(served, images):
 
 def test_joint_learns_and_is_served_like_any_classifier(fitted, images):
     served, spy = fitted("joint")
-    assert isinstance(served, ServedClassifier)
+    assert isinstance(served, ExportedClassifier)
     found = answers(served, images[400:])
     error = 100 * np.mean(found["probabilities"].argmax(1) != load_digits().target[400:600])
     errors = spy.values("val_top1_error")
@@ -133,11 +133,11 @@ def test_an_up_down_training_that_diverges_names_its_rate(root, images):
         OBJECTIVES["joint"], model=dataclasses.replace(OBJECTIVES["joint"].model, up_down=up_down)
     )
     data = image_data.load_images(root, ["train"], (8, 8), 1)
-    material = TrainingMaterial(data, None, ImageStatistics(np.zeros((8, 8, 1)), np.eye(1)), LABELS, None)
+    inputs = TrainingInputs(data, None, ImageStatistics(np.zeros((8, 8, 1)), np.eye(1)), LABELS, None)
     with pytest.raises(
         VisionTfxError, match=r"^the up-down training diverged: .* lower --model.up-down.learning-rate$"
     ):
-        train(config, material, Spy())
+        train(config, inputs, Spy())
 
 
 def test_the_net_that_generates_is_kept_and_is_the_one_served(fitted, images):
@@ -207,7 +207,7 @@ def test_density_is_that_of_the_pretrained_machine(fitted, images):
 
 def test_both_estimates_of_log_z_are_recorded_and_kept(fitted):
     served, spy = fitted("density")
-    estimate, kept = served.estimate, json.loads(served.texts()[layout.PARTITION_FILE])
+    estimate, kept = served.estimate, json.loads(served.text_assets()[layout.PARTITION_FILE])
     assert [spy.values(f"log_z_{name}") for name in ("reverse", "gap", "effective_chains")] == [
         [estimate.reverse_log_z],
         [estimate.gap],
@@ -261,13 +261,13 @@ def test_reasons_not_to_trust_log_z_are_logged(fitted, monkeypatch, root, images
     monkeypatch.setattr(density, "ais_log_partition", lambda *_, **__: doubted)
     spy, pixels = Spy(), images[:400].astype(np.float32)[..., None]
     data = image_data.load_images(root, ["train"], (8, 8), 1)
-    material = TrainingMaterial(data, None, ImageStatistics(pixels.mean(0), np.eye(1)), LABELS, None)
-    again = train(OBJECTIVES["density"], material, spy)
+    inputs = TrainingInputs(data, None, ImageStatistics(pixels.mean(0), np.eye(1)), LABELS, None)
+    again = train(OBJECTIVES["density"], inputs, spy)
     assert "2.0 of 50 chains" in spy.texts["log_z_warnings.txt"]
     assert "Estimate of log Z: 2.0 of 50 chains carry the weight" in caplog.messages
     both = f"{doubted.log_z:.2f} nats forward, {doubted.reverse_log_z:.2f} in reverse, gap {doubted.gap:.2f}"
     assert any(line.startswith(f"log Z {both}; bracket ") for line in caplog.messages)
-    assert json.loads(again.texts()[layout.PARTITION_FILE])["warnings"] == ["2.0 of 50 chains carry the weight"]
+    assert json.loads(again.text_assets()[layout.PARTITION_FILE])["warnings"] == ["2.0 of 50 chains carry the weight"]
     assert spy.values("val_log_probability") == []
 
 
@@ -277,7 +277,7 @@ def test_every_signature_answers_alike_in_another_graph(objective, fitted, root,
     folder = tmp_path / "model"
     saved_model.export(served, image_data.read_records(root, "validation", 4), str(folder))
     assert replay(str(folder)) == {"serving_default": 5, "examples": 1, "pixels": 1}
-    assert [f"assets/{file.name}" for file in (folder / "assets").glob("*")] == list(served.texts())
+    assert [f"assets/{file.name}" for file in (folder / "assets").glob("*")] == list(served.text_assets())
 
 
 @pytest.mark.parametrize("objective", ["classification", *OBJECTIVES])

@@ -14,7 +14,7 @@ from components.station_config import StationConfig
 from components.trainer import train
 from components.training import checkpoints
 from components.training.checkpoints import Checkpoint
-from components.training.material import TrainingMaterial
+from components.training.inputs import TrainingInputs
 from components.transform import ImageStatistics
 from models.config import DBNConfig, RBMConfig, TrainingConfig, UpDownConfig
 
@@ -101,8 +101,8 @@ def test_training_goes_on(objective, tmp_path):
     pretrained(objective, StationTracker()).save(folder)
 
     def fit(tracker, checkpoint):
-        material = TrainingMaterial(TRAINING, HELD_OUT, STATISTICS, ["a", "b"], folder, checkpoint)
-        served = train(configured(objective), material, tracker)
+        inputs = TrainingInputs(TRAINING, HELD_OUT, STATISTICS, ["a", "b"], folder, checkpoint)
+        served = train(configured(objective), inputs, tracker)
         return [variable.numpy() for variable in served.variables]
 
     expected = fit(StationTracker(), Checkpoint())
@@ -127,5 +127,5 @@ def test_every_epoch_has_an_order_of_its_own(objective, monkeypatch):
     pretrained(objective, StationTracker())
     assert epochs == [*range(EPOCHS)] * 2
     epochs.clear()
-    train(configured(objective), TrainingMaterial(TRAINING, HELD_OUT, STATISTICS, ["a", "b"], None), StationTracker())
+    train(configured(objective), TrainingInputs(TRAINING, HELD_OUT, STATISTICS, ["a", "b"], None), StationTracker())
     assert epochs == ([0] if objective == "classification" else []) + [*range(EPOCHS)]  # first the top layer alone

@@ -12,11 +12,11 @@ from sklearn.datasets import load_digits
 
 from components.errors import VisionTfxError
 from components.export import saved_model as export
-from components.export.classifier import ServedClassifier
+from components.export.classifier import ExportedClassifier
 from components.input_pipeline import image_data, scaling
 from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
-from components.training.material import TrainingMaterial
+from components.training.inputs import TrainingInputs
 from components.transform import ImageStatistics
 from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
 
@@ -76,8 +76,8 @@ def fit(digits, statistics, folder, config=CONFIG, tracker=None):
     from components.trainer import train
 
     root = digits[2]
-    material = TrainingMaterial(load(root, "train"), load(root, "validation"), statistics, LABELS, folder)
-    return train(config, material, tracker or StationTracker())
+    inputs = TrainingInputs(load(root, "train"), load(root, "validation"), statistics, LABELS, folder)
+    return train(config, inputs, tracker or StationTracker())
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def test_fewer_than_six_classes_have_fewer_columns():
     import keras
 
     small = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
-    answer = ServedClassifier(small, ["a", "b", "c"]).from_pixels(tf.zeros((2, 8, 8, 1)))
+    answer = ExportedClassifier(small, ["a", "b", "c"]).from_pixels(tf.zeros((2, 8, 8, 1)))
     assert answer["classes"].shape == (2, 3)
     assert answer["scores"].shape == (2, 3)
 

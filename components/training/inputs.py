@@ -10,7 +10,7 @@ from components.transform import ImageStatistics
 
 
 @dataclass(frozen=True)
-class TrainingMaterial:
+class TrainingInputs:
     """The images, and what is known of them.
 
     Args:
