@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from serving.errors import invalid
-from serving.rest.json_reader import Reader
+from serving.rest.json_reader import JsonReader
 
 # TensorFlow Serving cuts the JSON in its errors after as many bytes.
 _MAX_TEXT, _CUT = 256, "..."
@@ -31,9 +31,9 @@ def parse(body: bytes) -> Any:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return Reader(body).read()
+        return JsonReader(body).read()
     if type(document) is dict and _may_repeat_a_key(body, document):
-        return Reader(body).read()
+        return JsonReader(body).read()
     return document
 
 

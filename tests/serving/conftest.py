@@ -9,8 +9,9 @@ import pytest
 
 
 def _helper(name: str) -> ModuleType:
-    """A module beside this file; `tests` is no package."""
-    spec = importlib.util.spec_from_file_location(f"vision_tfx_tests_{name}", Path(__file__).with_name(f"{name}.py"))
+    """Imports a module by its path below this folder, which is not a package."""
+    path = Path(__file__).parent / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"vision_tfx_tests_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
@@ -20,13 +21,13 @@ def _helper(name: str) -> ModuleType:
 @pytest.fixture(scope="session")
 def rest_fakes() -> ModuleType:
     """The module of the core that only pretends, and of a client without a network."""
-    return _helper("rest_fakes")
+    return _helper("rest/rest_fakes")
 
 
 @pytest.fixture(scope="session")
 def rest_mutations() -> ModuleType:
     """The module of damaged requests."""
-    return _helper("rest_mutations")
+    return _helper("rest/rest_mutations")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from serving.errors import Code, ServingError
-from serving.rest.json_reader import Reader
+from serving.rest.json_reader import JsonReader
 from serving.rest.json_text import parse
 
 CASES = pytest.mark.parametrize("count", [4000, pytest.param(100_000, marks=pytest.mark.slow)])
@@ -47,7 +47,7 @@ def test_both_parsers_agree(count, rest_mutations):
     read = 0
     for case in rest_mutations.cases(2, count, "m"):
         try:
-            tolerant = Reader(case.body).read()
+            tolerant = JsonReader(case.body).read()
         except ServingError as error:
             assert error.code is Code.INVALID_ARGUMENT
             assert error.message.startswith("JSON Parse error: ")
