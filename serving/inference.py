@@ -1,4 +1,4 @@
-"""What the server does, whatever protocol asks: REST and gRPC are two doors of this room."""
+"""Inference on the served models, independent of the protocol: REST and gRPC both call it."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,34 +15,34 @@ from serving.manager.model_manager import Handle, ModelManager
 from serving.metrics import EXAMPLE_COUNTS, RUNTIME_LATENCY, Metrics
 from serving.model_spec import ModelSpec
 from serving.request_log import RequestLog
-from serving.signature import Signature, TensorSpec
+from serving.signature import Signature, TensorSpec, type_name
 
-CLASSIFY_METHOD, REGRESS_METHOD = "tensorflow/serving/classify", "tensorflow/serving/regress"
+# Aliases that TensorFlow Serving requires of classify and regress signatures.
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
 
 
 @dataclass(frozen=True)
-class Classes:
-    """What a classify signature answers.
+class Classification:
+    """Output of a classify signature.
 
     Args:
-        labels: Bytes, shape (examples, classes), or none.
-        scores: Floats, shape (examples, classes), or none.
+        classes: Class names as bytes, shape (examples, classes); None if the signature has no such output.
+        scores: Scores as float32, shape (examples, classes); None if the signature has no such output.
     """
 
-    labels: np.ndarray | None
+    classes: np.ndarray | None
     scores: np.ndarray | None
 
 
-class Core:
-    """Inference on the models that a manager holds.
+class Inference:
+    """Inference on the models of a manager.
 
     Args:
-        models: Holds them.
-        execution: Runs them.
-        config: Limits of requests.
-        metrics: Receives what models take; none for nobody.
-        log: Receives a sample of the requests; none for nobody.
+        models: Manager that holds the models.
+        execution: Strategy that runs them.
+        config: Limits of requests; None means the defaults.
+        metrics: Metrics that record run times and numbers of examples; None records nothing.
+        log: Log that stores a sample of the requests; None stores nothing.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Core:
         self._metrics, self._log = metrics or Metrics(), log
 
     def acquire(self, spec: ModelSpec) -> AbstractContextManager[Handle]:
-        """A version that stays loaded as long as the block runs.
+        """Returns a context that holds a version, which stays loaded until the context ends.
 
         Raises:
-            ServingError: NOT_FOUND when no such version is available, INVALID_ARGUMENT for an unknown label.
+            ServingError: NOT_FOUND if no such version is available, INVALID_ARGUMENT for an unknown version label.
         """
         return self.models.acquire(spec)
 
@@ -73,13 +73,16 @@ class Core:
         """Runs a signature of any method.
 
         Args:
-            held: From `acquire`.
-            signature: One of its servable's.
+            held: Version from `acquire`.
+            signature: Signature of that version.
             inputs: Arrays by alias.
-            output_filter: Aliases of the outputs wanted; none means all.
+            output_filter: Aliases of the wanted outputs; empty means all.
+
+        Returns:
+            Arrays by alias, in the order of the signature.
 
         Raises:
-            ServingError: Names, types or shapes that do not fit, or what TensorFlow says.
+            ServingError: Names, types or shapes do not match the signature, or TensorFlow reports an error.
         """
         wanted = _wanted_outputs(signature, output_filter)
         complete = complete_inputs(signature, inputs)
@@ -88,16 +91,16 @@ class Core:
             self._log.predict(held, signature.name, complete, outputs)
         return outputs
 
-    async def classify(self, held: Handle, signature: Signature, examples: Sequence[bytes]) -> Classes:
+    async def classify(self, held: Handle, signature: Signature, examples: Sequence[bytes]) -> Classification:
         """Runs a classify signature on serialized `tf.Example`s."""
         outputs = await self._on_examples("Classify", held, signature, examples, _class_outputs(signature))
-        classes = checked_classes(outputs, len(examples))
+        found = checked_classification(outputs, len(examples))
         if self._log and self._log.sampled():
-            self._log.classify(held, signature.name, examples, classes.labels, classes.scores)
-        return classes
+            self._log.classify(held, signature.name, examples, found.classes, found.scores)
+        return found
 
     async def regress(self, held: Handle, signature: Signature, examples: Sequence[bytes]) -> np.ndarray:
-        """Runs a regress signature on serialized `tf.Example`s: floats, shape (examples,)."""
+        """Runs a regress signature on serialized `tf.Example`s; returns float32 of shape (examples,)."""
         if list(signature.outputs) != [_OUTPUTS]:
             raise ServingError(Code.FAILED_PRECONDITION, _one_output(signature))
         outputs = await self._on_examples("Regress", held, signature, examples, [_OUTPUTS])
@@ -135,10 +138,10 @@ class Core:
 
 
 def complete_inputs(signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A request's inputs in the signature's order, with its defaults filled in and types checked.
+    """Returns a request's inputs in the signature's order, with defaults filled in and types checked.
 
     Raises:
-        ServingError: INVALID_ARGUMENT in TensorFlow Serving's words.
+        ServingError: INVALID_ARGUMENT with TensorFlow Serving's message.
     """
     required = signature.inputs.keys()
     if not signature.defaults and len(inputs) != len(required):
@@ -151,11 +154,10 @@ def complete_inputs(signature: Signature, inputs: Mapping[str, np.ndarray]) -> d
         raise invalid(
             f"Inputs contains invalid name. Used request inputs: {_set(inputs)}; not in the signature: {_set(unknown)}"
         )
-    return {alias: _input(spec, inputs.get(alias, signature.defaults.get(alias))) for alias, spec in _items(signature)}
-
-
-def _items(signature: Signature) -> Iterable[tuple[str, TensorSpec]]:
-    return signature.inputs.items()
+    return {
+        alias: _input(spec, inputs.get(alias, signature.defaults.get(alias)))
+        for alias, spec in signature.inputs.items()
+    }
 
 
 def _input(spec: TensorSpec, value: np.ndarray | None) -> np.ndarray:
@@ -165,9 +167,8 @@ def _input(spec: TensorSpec, value: np.ndarray | None) -> np.ndarray:
             "provided."
         )
     if value.dtype != spec.dtype:
-        received = {"float32": "float", "float64": "double", "float16": "half", "object": "string"}
-        name = received.get(value.dtype.name, value.dtype.name)
-        raise invalid(f"Expects arg[0] to be {spec.type_name} but {name} is provided (input {spec.alias})")
+        received = "string" if value.dtype == object else type_name(value.dtype.name)
+        raise invalid(f"Expects arg[0] to be {spec.type_name} but {received} is provided (input {spec.alias})")
     return value
 
 
@@ -182,7 +183,7 @@ def _wanted_outputs(signature: Signature, output_filter: Sequence[str]) -> Seque
         if alias in seen:
             raise invalid(f"duplicate output tensor alias: {alias}")
         seen.add(alias)
-    # In the signature's order: TensorFlow prepares each order anew, and there are many.
+    # In the signature's order, because TensorFlow prepares each order separately.
     return tuple(alias for alias in signature.outputs if not seen or alias in seen)
 
 
@@ -197,34 +198,34 @@ def _class_outputs(signature: Signature) -> list[str]:
     return found
 
 
-def checked_classes(outputs: Mapping[str, np.ndarray], examples: int) -> Classes:
-    """Classes and scores in the shape and type that the protocol wants.
+def checked_classification(outputs: Mapping[str, np.ndarray], examples: int) -> Classification:
+    """Checks that classes and scores have the shape and the type that the protocol requires.
 
     Raises:
-        ServingError: In TensorFlow Serving's words.
+        ServingError: INVALID_ARGUMENT with TensorFlow Serving's message.
     """
-    labels, scores = outputs.get(_CLASSES), outputs.get(_SCORES)
-    for array in (labels, scores):
+    classes, scores = outputs.get(_CLASSES), outputs.get(_SCORES)
+    for array in (classes, scores):
         if array is None:
             continue
         if array.ndim != 2:
             raise invalid(f"Expected Tensor shape: [batch_size num_classes] but got {list(array.shape)}")
         if len(array) != examples:
             raise invalid(f"Expected Tensor batch size of {examples}. Got: {list(array.shape)}")
-    if labels is not None and labels.dtype != object:
-        raise invalid(f"Expected classes Tensor of DT_STRING. Got: {labels.dtype}")
+    if classes is not None and classes.dtype != object:
+        raise invalid(f"Expected classes Tensor of DT_STRING. Got: {classes.dtype}")
     if scores is not None and scores.dtype != np.float32:
         raise invalid(f"Expected scores Tensor of DT_FLOAT. Got: {scores.dtype}")
-    if labels is not None and scores is not None and labels.shape != scores.shape:
-        raise invalid(f"Tensors class and score should match in shape[1]. Got {labels.shape[1]} and {scores.shape[1]}")
-    return Classes(labels, scores)
+    if classes is not None and scores is not None and classes.shape != scores.shape:
+        raise invalid(f"Tensors class and score should match in shape[1]. Got {classes.shape[1]} and {scores.shape[1]}")
+    return Classification(classes, scores)
 
 
 def checked_regressions(values: np.ndarray, examples: int) -> np.ndarray:
-    """Regressions as floats of shape (examples,).
+    """Checks the output of a regress signature and returns it as float32 of shape (examples,).
 
     Raises:
-        ServingError: In TensorFlow Serving's words.
+        ServingError: INVALID_ARGUMENT with TensorFlow Serving's message.
     """
     if values.ndim != 1 and not (values.ndim == 2 and values.shape[1] == 1):
         shape = list(values.shape)

@@ -1,24 +1,27 @@
-"""Which model a request asks for."""
+"""The model that a request names."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model, perhaps one version of it, and a signature: `tensorflow.serving.ModelSpec` without protobuf.
+    """A model, optionally one of its versions, and a signature: `tensorflow.serving.ModelSpec` without protobuf.
+
+    >>> print(ModelSpec("digits"), ModelSpec("digits", version=9))
+    Latest(digits) Specific(digits, 9)
 
     Args:
-        name: Of the model.
-        version: Its version; none, with no label either, means the latest that is available.
-        label: A version's label; never together with a version.
-        signature_name: Which signature; empty means "serving_default".
+        name: Name of the model.
+        version: Number of the version; None, with no version label either, selects the latest available version.
+        version_label: Label of the version; never given together with a version.
+        signature_name: Name of the signature; empty selects `serving.saved_model_files.DEFAULT_SIGNATURE`.
     """
 
     name: str
     version: int | None = None
-    label: str | None = None
+    version_label: str | None = None
     signature_name: str = ""
 
     def __str__(self) -> str:
-        """As TensorFlow Serving writes a servable request: "Latest(m)" or "Specific(m, 9)"."""
+        """Formats the spec as TensorFlow Serving writes a servable request: "Latest(m)" or "Specific(m, 9)"."""
         return f"Latest({self.name})" if self.version is None else f"Specific({self.name}, {self.version})"

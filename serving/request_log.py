@@ -1,4 +1,4 @@
-"""A sample of the requests, with their answers, as PredictionLog records: for warm-up, replay and training."""
+"""Log of sampled requests and responses as PredictionLog records, for warm-up, replay and training."""
 
 import logging
 import os
@@ -18,29 +18,37 @@ from serving.metrics import LOG_COUNT, Metrics
 
 logger = logging.getLogger(__name__)
 
-# As many as a warm-up file may have, so that each file can serve as one.
+# The limit of a warm-up file, so that each file can serve as one.
 RECORDS_PER_FILE = 1000
-# Requests, and bytes of them, that wait to be written; when the disk does not keep up, what is beyond is not logged.
+# Most requests, and most of their bytes, that wait to be written; when the disk is too slow, further ones are dropped.
 _MAX_WAITING, _MAX_WAITING_BYTES = 256, 64 * 1024 * 1024
-_MAX_OPEN = 32  # files
+_MAX_OPEN_FILES = 32
 _PREDICT, _CLASSIFY, _REGRESS = "predict_log", "classify_log", "regress_log"
 
 
 class RequestLog:
     """Writes a share of the requests to TFRecord files, on a thread of its own.
 
-    Files are `<folder>/<model>/<version>/requests-<time>-<process>-<number>.tfrecord`, of at most 1,000 records, and
-    complete when the next one appears or the server has ended. Each of them can be copied to a model's
-    `assets.extra/tf_serving_warmup_requests` as it is.
+    Files are `<folder>/<model>/<version>/requests-<time>-<process>-<number>.tfrecord`. They hold at most 1,000 records
+    and are complete when the next one appears or the server has ended. Each can be copied unchanged to a model's
+    `serving.saved_model_files.WARMUP_FILE`.
 
     Args:
-        folder: Where; empty for nowhere.
-        rate: Share of the requests, 0 to 1.
-        metrics: Receives the number of records.
+        folder: Folder of the files; empty disables the log.
+        rate: Share of the requests to log, 0 to 1.
+        metrics: Metrics that count the records; None counts nothing.
+        open_file: Function that opens a TFRecord file for writing; None means `tf.io.TFRecordWriter`.
     """
 
-    def __init__(self, folder: str, rate: float, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        rate: float,
+        metrics: Metrics | None = None,
+        open_file: Callable[[str], Any] | None = None,
+    ) -> None:
         self._folder, self._rate, self._metrics = folder, rate if folder else 0.0, metrics
+        self._open_file = open_file or _tf_record_writer
         self._waiting: queue.Queue[tuple | None] = queue.Queue(_MAX_WAITING)
         self._waiting_bytes = 0
         self._lock = threading.Lock()
@@ -52,13 +60,13 @@ class RequestLog:
             self._thread.start()
 
     def sampled(self) -> bool:
-        """Whether this request is one of the share."""
+        """Decides at random whether to log the next request."""
         return self._rate > 0 and random.random() < self._rate
 
     def predict(
         self, held: Handle, signature_name: str, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
     ) -> None:
-        """Logs a request for any signature: arrays by alias."""
+        """Logs a predict request and its response: arrays by alias."""
         self._put(_PREDICT, held, signature_name, inputs, outputs)
 
     def classify(
@@ -66,33 +74,41 @@ class RequestLog:
         held: Handle,
         signature_name: str,
         examples: Sequence[bytes],
-        labels: np.ndarray | None,
+        classes: np.ndarray | None,
         scores: np.ndarray | None,
     ) -> None:
-        """Logs a request for classes: serialized examples; labels and scores of shape (examples, classes), or none."""
-        self._put(_CLASSIFY, held, signature_name, examples, (labels, scores))
+        """Logs a classify request and its response.
+
+        Args:
+            held: The version that answered.
+            signature_name: Name of the signature.
+            examples: Serialized `tf.Example`s.
+            classes: Class names as bytes, shape (examples, classes); None if the signature has no such output.
+            scores: Scores, shape (examples, classes); None if the signature has no such output.
+        """
+        self._put(_CLASSIFY, held, signature_name, examples, (classes, scores))
 
     def regress(self, held: Handle, signature_name: str, examples: Sequence[bytes], values: np.ndarray) -> None:
-        """Logs a request for a regression: serialized examples, and values of shape (examples,)."""
+        """Logs a regress request and its response: serialized `tf.Example`s, and values of shape (examples,)."""
         self._put(_REGRESS, held, signature_name, examples, values)
 
     def close(self) -> None:
-        """Writes what waits, and closes the files."""
+        """Writes the waiting requests and closes the files."""
         if self._thread:
             self._waiting.put(None)
             self._thread.join()
             self._thread = None
 
-    def _put(self, kind: str, held: Handle, signature_name: str, asked: Any, answered: Any) -> None:
-        size = _size(asked) + _size(answered)
+    def _put(self, kind: str, held: Handle, signature_name: str, request: Any, response: Any) -> None:
+        size = _size(request) + _size(response)
         try:
             if self._waiting_bytes + size > _MAX_WAITING_BYTES:
                 raise queue.Full
-            self._waiting.put_nowait((size, kind, held.name, held.version, signature_name, asked, answered))
+            self._waiting.put_nowait((size, kind, held.name, held.version, signature_name, request, response))
         except queue.Full:
             self._count(held.name, "RESOURCE_EXHAUSTED")
         else:
-            self._wait_for(size)
+            self._add_waiting_bytes(size)
 
     def _count(self, name: str, status: str) -> None:
         if self._metrics:
@@ -100,15 +116,15 @@ class RequestLog:
 
     def _write_all(self) -> None:
         while (item := self._waiting.get()) is not None:
-            size, kind, name, version, signature_name, asked, answered = item
+            size, kind, name, version, signature_name, request, response = item
             try:
-                record = _record(kind, name, version, signature_name, asked, answered, self._rate)
+                record = _record(kind, name, version, signature_name, request, response, self._rate)
                 self._file(name, version).write(record)
                 self._count(name, "OK")
-            except Exception as error:  # a full disk must not stop the server, nor the log for ever
-                logger.warning("a request of model %s could not be logged: %s", name, error)
+            except Exception as error:  # a full disk must stop neither the server nor, once it has space, the log
+                logger.warning("cannot log a request of model %s: %s", name, error)
                 self._count(name, "INTERNAL")
-            self._wait_for(-size)
+            self._add_waiting_bytes(-size)
         for file in self._writers.values():
             file.close()
 
@@ -116,12 +132,12 @@ class RequestLog:
         file = self._writers.get((name, version))
         if file and file.records < RECORDS_PER_FILE:
             return file
-        if file or len(self._writers) >= _MAX_OPEN:
+        if file or len(self._writers) >= _MAX_OPEN_FILES:
             self._writers.pop((name, version) if file else next(iter(self._writers))).close()
-        file = self._writers[name, version] = _File(self._folder, name, version)
+        file = self._writers[name, version] = _File(self._folder, name, version, self._open_file)
         return file
 
-    def _wait_for(self, size: int) -> None:
+    def _add_waiting_bytes(self, size: int) -> None:
         with self._lock:
             self._waiting_bytes += size
 
@@ -129,9 +145,7 @@ class RequestLog:
 class _File:
     _number = 0
 
-    def __init__(self, folder: str, name: str, version: int) -> None:
-        import tensorflow as tf
-
+    def __init__(self, folder: str, name: str, version: int, open_file: Callable[[str], Any]) -> None:
         safe = quote(name, safe="")
         if not safe.strip("."):  # ".." would be another folder
             safe = safe.replace(".", "%2E")
@@ -141,19 +155,25 @@ class _File:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self.path = place / f"requests-{stamp}-{os.getpid()}-{_File._number}.tfrecord"
         self.records = 0
-        self._writer = tf.io.TFRecordWriter(os.fspath(self.path))
+        self._writer = open_file(os.fspath(self.path))
 
     def write(self, record: bytes) -> None:
         self._writer.write(record)
-        self._writer.flush()  # what a killed server has answered is there
+        self._writer.flush()  # so that a killed server leaves the requests that it answered
         self.records += 1
 
     def close(self) -> None:
         self._writer.close()
 
 
+def _tf_record_writer(path: str) -> Any:
+    import tensorflow as tf
+
+    return tf.io.TFRecordWriter(path)
+
+
 def _size(arrays: Any) -> int:
-    """Bytes of arrays, or of strings, in whatever they come."""
+    """Returns the number of bytes in arrays or strings, or in mappings or sequences of them."""
     if isinstance(arrays, bytes):
         return len(arrays)
     if isinstance(arrays, np.ndarray):
@@ -163,7 +183,7 @@ def _size(arrays: Any) -> int:
     return 0 if arrays is None else sum(map(_size, arrays))
 
 
-def _record(kind: str, name: str, version: int, signature_name: str, asked: Any, answered: Any, rate: float) -> bytes:
+def _record(kind: str, name: str, version: int, signature_name: str, request: Any, response: Any, rate: float) -> bytes:
     from tensorflow_serving.apis import prediction_log_pb2
 
     log = prediction_log_pb2.PredictionLog()
@@ -173,7 +193,7 @@ def _record(kind: str, name: str, version: int, signature_name: str, asked: Any,
     for spec in (log.log_metadata.model_spec, entry.request.model_spec, entry.response.model_spec):
         spec.name, spec.signature_name, spec.version.value = name, signature_name, version
     fills: Mapping[str, Callable] = {_PREDICT: _fill_predict, _CLASSIFY: _fill_classify, _REGRESS: _fill_regress}
-    fills[kind](entry, asked, answered)
+    fills[kind](entry, request, response)
     return log.SerializeToString()
 
 
@@ -186,17 +206,17 @@ def _fill_predict(entry: Any, inputs: Mapping[str, np.ndarray], outputs: Mapping
         fill(entry.response.outputs[alias], array)
 
 
-def _fill_classify(entry: Any, examples: Sequence[bytes], answer: tuple[np.ndarray | None, np.ndarray | None]) -> None:
-    labels, scores = answer
+def _fill_classify(entry: Any, examples: Sequence[bytes], output: tuple[np.ndarray | None, np.ndarray | None]) -> None:
+    classes, scores = output
     for row, example in enumerate(examples):
         entry.request.input.example_list.examples.add().ParseFromString(example)
-        classes = entry.response.result.classifications.add().classes
-        for column in range((scores if labels is None else labels).shape[1]):  # type: ignore[union-attr]
-            each = classes.add()
-            if labels is not None:
-                each.label = labels[row, column].decode(errors="replace")
+        entries = entry.response.result.classifications.add().classes
+        for column in range((scores if classes is None else classes).shape[1]):  # type: ignore[union-attr]
+            added = entries.add()
+            if classes is not None:
+                added.label = classes[row, column].decode(errors="replace")
             if scores is not None:
-                each.score = scores[row, column]
+                added.score = scores[row, column]
 
 
 def _fill_regress(entry: Any, examples: Sequence[bytes], values: np.ndarray) -> None:

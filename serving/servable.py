@@ -1,4 +1,4 @@
-"""A SavedModel in memory, as TensorFlow Serving holds it: one session, its signatures, and what they answer."""
+"""A SavedModel in memory, held as TensorFlow Serving holds it: one session and the signatures that run in it."""
 
 import os
 import threading
@@ -8,39 +8,40 @@ from typing import Any
 import numpy as np
 
 from serving.errors import Code, ServingError, invalid
-from serving.signature import DEFAULT_SIGNATURE, Signature
+from serving.saved_model_files import DEFAULT_SIGNATURE
+from serving.signature import Signature
 
-# TensorFlow runs the operations of a graph on the calling thread: 10 us a call of a small model, where handing it to
-# a pool costs 60 us and an eager signature 240 us. Large products still use all cores, through TensorFlow's own pool.
+# Runs the operations of a graph on the calling thread: a call of a small model takes 10 us, where a hop to TensorFlow's
+# pool takes 60 us and an eager signature 240 us. Large products still use all cores, through TensorFlow's own pool.
 _ON_CALLING_THREAD = -1
-# Requests choose their outputs, and each choice is prepared once; from here on all outputs are computed instead.
-_MANY = 256
+# Requests choose their outputs, and each choice is prepared once; beyond this many choices all outputs are computed.
+_MAX_PREPARED = 256
 
 
 class Servable:
-    """One version of a model, loaded. Thread-safe.
+    """One loaded version of a model. Thread-safe.
 
     Args:
         folder: The SavedModel: a folder, or a URI that TensorFlow's file systems read.
         tags: Tags of the graph to load.
-        intra_op_threads: Threads that one operation may use; 0 lets TensorFlow choose.
+        intra_op_threads: Number of threads that one operation may use; 0 lets TensorFlow choose.
 
     Attributes:
-        folder: As given.
-        signatures: By name.
+        folder: The folder or URI, as given.
+        signatures: Signatures by name.
 
     Raises:
-        ServingError: It is not there, is not whole, or does not load.
+        ServingError: The SavedModel does not exist, is not complete, or does not load.
     """
 
     def __init__(self, folder: str, tags: Sequence[str] = ("serve",), intra_op_threads: int = 0) -> None:
-        import tensorflow as tf  # 5 to 12 s
+        import tensorflow as tf  # takes 5 to 12 s
 
         self.folder = os.fspath(folder)
         self._tf = tf
         self._callables: dict[tuple, Any] = {}
-        self._lock = threading.Lock()
-        self._running, self._idle = 0, threading.Condition()
+        self._preparing = threading.Lock()
+        self._calls, self._call_ended = 0, threading.Condition()
         config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=intra_op_threads)
         config.gpu_options.allow_growth = True
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
@@ -50,14 +51,14 @@ class Servable:
             self._session.graph.finalize()
         except Exception as error:
             self._session.close()
-            raise self._not_loaded(error) from error
+            raise self._load_error(error) from error
         self.signatures: Mapping[str, Signature] = {
             name: Signature.from_proto(name, proto)
             for name, proto in loaded.signature_def.items()
             if name != "__saved_model_init_op"
         }
 
-    def _not_loaded(self, error: Exception) -> ServingError:
+    def _load_error(self, error: Exception) -> ServingError:
         if isinstance(error, self._tf.errors.OpError):
             return ServingError(Code.of_number(error.error_code), error.message)
         if isinstance(error, OSError) and not self._has_graph():
@@ -69,60 +70,71 @@ class Servable:
         exists = self._tf.io.gfile.exists
         return any(exists(f"{self.folder.rstrip('/')}/saved_model.{kind}") for kind in ("pb", "pbtxt"))
 
+    @property
+    def calls_in_progress(self) -> int:
+        """Number of calls of `run` that have not returned yet."""
+        return self._calls
+
     def signature(self, name: str = "") -> Signature | None:
-        """A signature by name, "serving_default" for an empty one; None if there is no such signature."""
+        """Returns a signature by name, the default one for an empty name; None if the model has no such signature."""
         return self.signatures.get(name or DEFAULT_SIGNATURE)
 
     def run(
         self, signature: Signature, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """Runs a signature on the calling thread, without Python's lock.
+        """Runs a signature on the calling thread, without holding Python's lock.
 
         Args:
             signature: One of `signatures`.
-            inputs: Arrays by alias, of the signature's types: all inputs, defaults filled in.
-            outputs: Aliases of the outputs wanted, at least one.
+            inputs: Arrays by alias, of the signature's types: all inputs, defaults included.
+            outputs: Aliases of the wanted outputs, at least one.
 
         Returns:
             Arrays by alias; strings are arrays of `object` that hold bytes.
 
         Raises:
-            ServingError: What TensorFlow says, under its code.
+            ServingError: TensorFlow's error, under its code.
         """
         key = (signature.name, tuple(inputs), tuple(outputs))
-        if key not in self._callables and len(self._callables) >= _MANY and len(outputs) < len(signature.outputs):
+        if (
+            key not in self._callables
+            and len(self._callables) >= _MAX_PREPARED
+            and len(outputs) < len(signature.outputs)
+        ):
             everything = self.run(signature, inputs, tuple(signature.outputs))
             return {alias: everything[alias] for alias in outputs}
-        with self._idle:
-            self._running += 1
+        with self._call_ended:
+            self._calls += 1
         try:
             call = self._callables.get(key) or self._prepare(key, signature)
             values = call(*inputs.values())
         except self._tf.errors.OpError as error:
             raise ServingError(Code.of_number(error.error_code), error.message) from error
-        except (RuntimeError, TypeError, ValueError) as error:  # no array that TensorFlow takes
+        except (RuntimeError, TypeError, ValueError) as error:  # an array that TensorFlow does not accept
             raise invalid(str(error)) from error
         finally:
-            with self._idle:
-                self._running -= 1
-                self._idle.notify_all()
+            with self._call_ended:
+                self._calls -= 1
+                self._call_ended.notify_all()
         return dict(zip(outputs, map(_as_array, values), strict=True))
 
     def _prepare(self, key: tuple, signature: Signature) -> Any:
-        with self._lock:
+        with self._preparing:
             if key not in self._callables:
                 _, inputs, outputs = key
                 options = _callable_options()
                 options.feed.extend(signature.inputs[alias].tensor for alias in inputs)
                 options.fetch.extend(signature.outputs[alias].tensor for alias in outputs)
                 options.run_options.inter_op_thread_pool = _ON_CALLING_THREAD
+                # Private in TensorFlow 2.21: the public `Session.make_callable` takes no RunOptions, so that without
+                # this method each call would hop to a thread pool and take 60 us instead of 10 us.
                 self._callables[key] = self._session._make_callable_from_options(options)
             return self._callables[key]
 
     def close(self) -> None:
-        """Gives the memory back, when the last call has ended: a request may be given up while its call goes on."""
-        with self._idle:
-            self._idle.wait_for(lambda: not self._running)
+        """Frees the memory once the last call has ended: a call goes on even when its request was given up."""
+        with self._call_ended:
+            self._call_ended.wait_for(lambda: not self._calls)
         self._callables.clear()
         self._session.close()
 
@@ -130,7 +142,7 @@ class Servable:
 def _as_array(value: Any) -> np.ndarray:
     if isinstance(value, np.ndarray):
         return value
-    # Scalars come as NumPy's scalars, and strings as bytes.
+    # TensorFlow returns scalars as NumPy scalars, and scalar strings as bytes.
     return np.array(value, object if isinstance(value, bytes) else None)
 
 

@@ -15,7 +15,7 @@ from serving.admission.gate import Gate
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
 from serving.execution import DirectExecution, Execution
-from serving.inference import Core
+from serving.inference import Inference
 from serving.manager.model_config import ModelConfig, configured_models
 from serving.manager.model_manager import ModelManager
 from serving.metrics import Metrics
@@ -73,7 +73,7 @@ class ModelServer:
             metrics=self.metrics,
         )
         self._log = RequestLog(config.request_log_dir, config.request_log_sampling_rate, self.metrics)
-        self.core = Core(self.models, self._execution, config, self.metrics, self._log)
+        self.inference = Inference(self.models, self._execution, config, self.metrics, self._log)
         self._ending = asyncio.Event()
 
     def end(self) -> None:
@@ -111,7 +111,7 @@ class ModelServer:
         config = self.config
         grpc_server = None
         if config.port or config.grpc_socket_path:
-            grpc_server = await start_grpc(self.core, self.gate, config, self.metrics, self.tls, self.token)
+            grpc_server = await start_grpc(self.inference, self.gate, config, self.metrics, self.tls, self.token)
         http = None
         if sockets:
             http = _Http(self._uvicorn_config())
@@ -162,7 +162,7 @@ class ModelServer:
         config = self.config
         tls: dict[str, Any] = self.tls.for_uvicorn() if self.tls else {}
         return uvicorn.Config(
-            HttpApp(self.core, self.gate, config, self.metrics, self.token),
+            HttpApp(self.inference, self.gate, config, self.metrics, self.token),
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -1,4 +1,4 @@
-"""One signature of a SavedModel: what goes in, what comes out."""
+"""One signature of a SavedModel: its inputs, outputs and method."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,22 +6,25 @@ from typing import Any
 
 import numpy as np
 
-DEFAULT_SIGNATURE = "serving_default"
-# TensorFlow's C++ calls these otherwise than its Python does.
-_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
+# Method names, as a SavedModel stores them.
+PREDICT_METHOD = "tensorflow/serving/predict"
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+REGRESS_METHOD = "tensorflow/serving/regress"
+# Types whose names differ between TensorFlow's C++, which TensorFlow Serving prints, and its Python.
+_CPP_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A tensor of a signature.
+    """An input or output of a signature.
 
     Args:
-        alias: Its name in requests and answers.
+        alias: Its name in requests and responses.
         tensor: Its name in the graph, such as "serving_default_x:0".
         dtype: Its type: a NumPy dtype, `object` for strings.
-        enum: Its type's number in TensorFlow's `DataType`.
-        type_name: Its type's name as TensorFlow Serving writes it, such as "float" or "string".
-        shape: Lengths with None where unknown; None for an unknown rank.
+        enum: The number of its type in TensorFlow's `DataType`.
+        type_name: The name of its type as TensorFlow Serving writes it, such as "float" or "string".
+        shape: Its lengths, None where a length is unknown; None for an unknown rank.
     """
 
     alias: str
@@ -37,11 +40,11 @@ class Signature:
     """A function that a SavedModel offers.
 
     Args:
-        name: Of the signature.
-        method: Its method name, such as "tensorflow/serving/predict".
-        inputs: By alias.
-        outputs: By alias.
-        defaults: Values of inputs that a request may leave out, by alias.
+        name: Name of the signature, such as "serving_default".
+        method: Method name, such as `PREDICT_METHOD`.
+        inputs: Inputs by alias.
+        outputs: Outputs by alias.
+        defaults: Values of the inputs that a request may omit, by alias.
         proto: The `SignatureDef` as the model stores it.
     """
 
@@ -54,7 +57,7 @@ class Signature:
 
     @classmethod
     def from_proto(cls, name: str, proto: Any) -> "Signature":
-        """Reads a `tensorflow.SignatureDef`."""
+        """Converts a `tensorflow.SignatureDef`."""
         import tensorflow as tf
 
         return cls(
@@ -67,11 +70,15 @@ class Signature:
         )
 
 
+def type_name(dtype_name: str) -> str:
+    """Returns TensorFlow Serving's name of a type, such as "float" for "float32"."""
+    return _CPP_NAMES.get(dtype_name, dtype_name)
+
+
 def _tensor_spec(alias: str, info: Any) -> TensorSpec:
     import tensorflow as tf
 
     dtype = tf.dtypes.as_dtype(info.dtype)
     shape = info.tensor_shape
     lengths = None if shape.unknown_rank else tuple(None if dim.size < 0 else dim.size for dim in shape.dim)
-    type_name = _NAMES.get(dtype.name, dtype.name)
-    return TensorSpec(alias, info.name, np.dtype(dtype.as_numpy_dtype), info.dtype, type_name, lengths)
+    return TensorSpec(alias, info.name, np.dtype(dtype.as_numpy_dtype), info.dtype, type_name(dtype.name), lengths)

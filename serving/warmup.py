@@ -1,4 +1,4 @@
-"""What a model answers before anybody asks: stored requests, or made-up ones, so that the first real one is fast."""
+"""Warm-up of a model before it becomes available, so that the first request is fast."""
 
 import asyncio
 import base64
@@ -12,21 +12,20 @@ import numpy as np
 
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
-from serving.inference import Core, complete_inputs
+from serving.inference import Inference, complete_inputs
 from serving.manager.version import Handle
 from serving.metrics import WARMUP_LATENCY, WARMUP_RECORDS, Metrics
+from serving.saved_model_files import DEFAULT_SIGNATURE, WARMUP_FILE
 from serving.servable import Servable
-from serving.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
+from serving.signature import PREDICT_METHOD, Signature, TensorSpec
 
 logger = logging.getLogger(__name__)
 
-REQUESTS_FILE = "assets.extra/tf_serving_warmup_requests"
-MAX_RECORDS = 1000
-# A batch that takes longer is the last that is warmed up: a slow model must not take minutes to load.
-_ENOUGH_SECONDS = 1.0
-_MAX_ELEMENTS = 50_000_000  # of a made-up input
-_PREDICT = "tensorflow/serving/predict"
-# What a string may be: a serialized tf.Example without features, or an image (a PNG of one pixel), or a text.
+MAX_RECORDS = 1000  # TensorFlow Serving's limit
+# A batch that takes longer is the last one to be warmed up, so that a slow model does not take minutes to load.
+_MAX_BATCH_SECONDS = 1.0
+_MAX_ELEMENTS = 50_000_000  # of one synthetic input
+# Values for string inputs: a serialized tf.Example without features, an image (a PNG of one pixel), and a text.
 _PNG = base64.b64decode(b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNoaGgAAAMEAYFL09IQAAAAAElFTkSuQmCC")
 _STRINGS = (b"", _PNG, b"0")
 
@@ -34,15 +33,16 @@ _STRINGS = (b"", _PNG, b"0")
 class Warmup:
     """Warms up a servable on the thread that loads it.
 
-    Requests come from the model's `assets.extra/tf_serving_warmup_requests`, as in TensorFlow Serving: there, a request
-    that fails fails the load. A model without that file gets requests made from its signatures (its default one, and
-    those that classify or regress; others may train), and what fails then is only logged. In both cases the sizes of
-    batch that matter are warmed up, too: oneDNN, cuDNN and the allocators prepare themselves for each size anew.
+    The requests come from the model's `WARMUP_FILE`, as in TensorFlow Serving, where a stored request that fails makes
+    the load fail. A model without that file gets synthetic requests made from its signatures: the default one and all
+    that classify or regress, because others may train; if these fail, the failure is only logged. In both cases the
+    relevant batch sizes are warmed up too, because oneDNN, cuDNN and the allocators prepare for each size separately.
 
     Args:
-        config: Whether and how often.
-        metrics: Receives times and counts.
-        batch_sizes: Called for each servable, also when warm-up is turned off: the sizes that matter, ascending.
+        config: Whether to warm up, and how often to repeat stored requests.
+        metrics: Metrics that record times and counts.
+        batch_sizes: Function that returns the batch sizes to warm up, ascending; called for each servable, even when
+            warm-up is off.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Warmup:
         self._config, self._metrics, self._batch_sizes = config, metrics, batch_sizes
 
     def __call__(self, servable: Servable) -> None:
-        """Warms up.
+        """Warms up a servable.
 
         Raises:
-            ServingError: A stored request is broken or fails, or the parameters of batching are wrong.
+            ServingError: A stored request is malformed or fails, or the batching parameters are wrong.
         """
         sizes = self._batch_sizes(servable)
         if not self._config.enable_model_warmup:
@@ -65,9 +65,9 @@ class Warmup:
         start, status = time.perf_counter(), Code.OK
         recorder = _Recorder()
         try:
-            found = self._stored(servable, recorder)
+            found = self._replay_stored(servable, recorder)
             if not found and self._config.synthetic_warmup:
-                _make_up(servable, recorder)
+                _run_synthetic(servable, recorder)
         except ServingError as error:
             status = error.code
             raise
@@ -77,11 +77,11 @@ class Warmup:
         recorder.repeat(servable, sizes)
         logger.info("%s: warmed up in %.1f s", servable.folder, time.perf_counter() - start)
 
-    def _stored(self, servable: Servable, recorder: "_Recorder") -> bool:
-        """Runs the stored requests; false when there is no file of them."""
+    def _replay_stored(self, servable: Servable, recorder: "_Recorder") -> bool:
+        """Replays the stored requests; returns whether the model has a file of them."""
         import tensorflow as tf
 
-        path = f"{servable.folder.rstrip('/')}/{REQUESTS_FILE}"
+        path = f"{servable.folder.rstrip('/')}/{WARMUP_FILE}"
         if not tf.io.gfile.exists(path):
             return False
         count = 0
@@ -98,7 +98,7 @@ class Warmup:
 
 
 class _Recorder:
-    """An execution that runs at once, on the calling thread, and keeps the first inputs of each call."""
+    """Execution on the calling thread that records the first inputs of each call."""
 
     def __init__(self) -> None:
         self._calls: dict[tuple, tuple[Signature, Mapping[str, np.ndarray], Sequence[str]]] = {}
@@ -122,7 +122,7 @@ class _Recorder:
         pass
 
     def repeat(self, servable: Servable, sizes: Sequence[int]) -> None:
-        """Runs each call with batches of these sizes."""
+        """Runs each recorded call with batches of these sizes."""
         for signature, inputs, outputs in self._calls.values():
             if not all(array.ndim and len(array) for array in inputs.values()):
                 continue
@@ -132,14 +132,14 @@ class _Recorder:
                 try:
                     servable.run(signature, batch, outputs)
                 except ServingError as error:
-                    logger.info("%s: %s takes no batch of %d: %s", servable.folder, signature.name, size, error)
+                    logger.info("%s: %s refuses a batch of %d: %s", servable.folder, signature.name, size, error)
                     break
-                if time.perf_counter() - start > _ENOUGH_SECONDS:
+                if time.perf_counter() - start > _MAX_BATCH_SECONDS:
                     break
 
 
-class _Only:
-    """In place of a `ModelManager`: one servable, whatever model is asked for."""
+class _OneServable:
+    """Stand-in for a `ModelManager` that returns one servable for every model."""
 
     def __init__(self, servable: Servable) -> None:
         self._servable = servable
@@ -151,15 +151,9 @@ class _Only:
 
 def _records(path: str) -> Iterator[bytes]:
     import tensorflow as tf
-    from tensorflow.python.lib.io import tf_record
 
     try:
-        reader, position = tf_record.tf_record_random_reader(path), 0
-        while True:
-            record, position = reader.read(position)
-            yield record
-    except IndexError:
-        return
+        yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
     except tf.errors.DataLossError as error:
         phrase = "Please verify your warmup data is in TFRecord format."
         raise ServingError(Code.DATA_LOSS, f"{error.message}. {phrase} {path}") from error
@@ -178,7 +172,7 @@ def _parse(record: bytes, path: str) -> Any:
 
 
 async def _replay(log: Any, servable: Servable, recorder: _Recorder) -> None:
-    """Asks what a record says, by the very code that answers over gRPC."""
+    """Replays one record through the code that answers requests over gRPC."""
     from serving.admission.gate import Gate
     from serving.grpc_api.prediction_service import PredictionService
 
@@ -189,9 +183,10 @@ async def _replay(log: Any, servable: Servable, recorder: _Recorder) -> None:
         number = log.DESCRIPTOR.fields_by_name[kind].number
         raise ServingError(Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {number} ({kind})")
     request = getattr(log, kind).request
-    for asked in request.tasks if kind == "multi_inference_log" else [request]:
-        asked.model_spec.name = "warmup"  # it is this model that is asked, whatever the record calls it
-    service = PredictionService(Core(_Only(servable), recorder), _MAX_ELEMENTS * 16, 2**31)  # type: ignore[arg-type]
+    for part in request.tasks if kind == "multi_inference_log" else [request]:
+        part.model_spec.name = "warmup"  # the request goes to this model, whatever name the record stores
+    inference = Inference(_OneServable(servable), recorder)  # type: ignore[arg-type]
+    service = PredictionService(inference, max_bytes=_MAX_ELEMENTS * 16, max_rows=2**31)
     method = {
         "predict_log": service.predict,
         "classify_log": service.classify,
@@ -201,24 +196,26 @@ async def _replay(log: Any, servable: Servable, recorder: _Recorder) -> None:
     await method(Gate(Metrics()).request("warmup", "GRPC"), request.SerializeToString())
 
 
-def _make_up(servable: Servable, recorder: _Recorder) -> None:
-    problems = {signature.name: _ask(servable, signature, recorder) for signature in _answering(servable.signatures)}
+def _run_synthetic(servable: Servable, recorder: _Recorder) -> None:
+    problems = {
+        signature.name: _try_strings(servable, signature, recorder) for signature in _stateless(servable.signatures)
+    }
     if cold := {name: problem for name, problem in problems.items() if problem}:
         logger.info(
-            "%s: no request for %s could be made up (%s); store some in %s",
+            "%s: cannot make a warm-up request for %s (%s); store requests in %s",
             servable.folder,
             ", ".join(cold),
             next(iter(cold.values())),
-            REQUESTS_FILE,
+            WARMUP_FILE,
         )
 
 
-def _ask(servable: Servable, signature: Signature, recorder: _Recorder) -> str:
-    """Asks with whatever it may take; why it took nothing, or an empty text."""
+def _try_strings(servable: Servable, signature: Signature, recorder: _Recorder) -> str:
+    """Runs a signature with the first string value that it accepts; returns "", or the reason why it accepts none."""
     problems = []
     for text in _STRINGS:
         try:
-            inputs = complete_inputs(signature, _inputs(signature, text))
+            inputs = complete_inputs(signature, _synthetic_inputs(signature, text))
             recorder.run_now(servable, signature, inputs, tuple(signature.outputs))
             return ""
         except (ServingError, MemoryError) as error:
@@ -226,18 +223,22 @@ def _ask(servable: Servable, signature: Signature, recorder: _Recorder) -> str:
     return problems[0]
 
 
-def _answering(signatures: Mapping[str, Signature]) -> list[Signature]:
-    """Those that only answer, as far as their names and methods tell."""
-    found = [each for each in signatures.values() if each.name == DEFAULT_SIGNATURE or each.method != _PREDICT]
+def _stateless(signatures: Mapping[str, Signature]) -> list[Signature]:
+    """Returns the signatures that do not change the model, as far as their names and methods show."""
+    found = [each for each in signatures.values() if each.name == DEFAULT_SIGNATURE or each.method != PREDICT_METHOD]
     return found or (list(signatures.values()) if len(signatures) == 1 else [])
 
 
-def _inputs(signature: Signature, text: bytes) -> dict[str, np.ndarray]:
-    return {alias: _made_up(spec, text) for alias, spec in signature.inputs.items() if alias not in signature.defaults}
+def _synthetic_inputs(signature: Signature, text: bytes) -> dict[str, np.ndarray]:
+    return {
+        alias: _synthetic_input(spec, text)
+        for alias, spec in signature.inputs.items()
+        if alias not in signature.defaults
+    }
 
 
-def _made_up(spec: TensorSpec, text: bytes) -> np.ndarray:
+def _synthetic_input(spec: TensorSpec, text: bytes) -> np.ndarray:
     shape = [1 if length is None else length for length in ((None,) if spec.shape is None else spec.shape)]
     if np.prod(shape, dtype=float) > _MAX_ELEMENTS:
-        raise invalid(f"input {spec.alias} is too large to be made up")
+        raise invalid(f"input {spec.alias} has more than {_MAX_ELEMENTS:,} elements")
     return np.full(shape, text, object) if spec.dtype == object else np.zeros(shape, spec.dtype)

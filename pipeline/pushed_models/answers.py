@@ -89,7 +89,7 @@ def as_text(predictions: Mapping[str, Prediction]) -> str:
 def _words(prediction: Prediction) -> list[str]:
     labels = zip(prediction.classes, prediction.scores, strict=True)
     said = [f"{label} {score:.2%}" for label, score in labels]
-    figures = prediction.figures
+    figures = prediction.numbers
     for measure in ALL:
         if measure.name in figures:
             said.append(f"{measure.words} {figures[measure.name]:.2f}{measure.unit}")
@@ -108,8 +108,8 @@ def as_json(model: AnsweringModel, predictions: Mapping[str, Prediction], errors
 
 def _fields(prediction: Prediction) -> dict[str, object]:
     if not prediction.classes:
-        return dict(prediction.figures)
-    return {"classes": list(prediction.classes), "scores": list(prediction.scores), **prediction.figures}
+        return dict(prediction.numbers)
+    return {"classes": list(prediction.classes), "scores": list(prediction.scores), **prediction.numbers}
 
 
 def as_csv(predictions: Mapping[str, Prediction]) -> str:
@@ -117,9 +117,9 @@ def as_csv(predictions: Mapping[str, Prediction]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     first = next(iter(predictions.values()), Prediction())
-    if first.figures and not first.classes:
-        writer.writerow(("image", *first.figures))
-        writer.writerows((path, *each.figures.values()) for path, each in predictions.items())
+    if first.numbers and not first.classes:
+        writer.writerow(("image", *first.numbers))
+        writer.writerows((path, *each.numbers.values()) for path, each in predictions.items())
         return text.getvalue()
     writer.writerow(("image", "rank", "label", "score"))
     for path, prediction in predictions.items():

@@ -30,8 +30,8 @@ from serving.client.metadata import ModelMetadata
 from serving.client.settings import ClientSettings
 from serving.errors import Code
 from serving.model_spec import ModelSpec
+from serving.saved_model_files import DEFAULT_SIGNATURE
 
-_DEFAULT_SIGNATURE = "serving_default"
 _UNLIMITED = -1  # 4 MB is what gRPC would take of an answer
 _MOST_TRIES = 5  # gRPC's own limit
 
@@ -102,9 +102,9 @@ class GrpcTransport:
     def _input_types(self, spec: ModelSpec) -> dict[str, str]:
         """Types of the signature's inputs: a list of numbers does not say its own."""
         if spec not in self._types:
-            unsigned = ModelSpec(spec.name, spec.version, spec.label)
+            unsigned = ModelSpec(spec.name, spec.version, spec.version_label)
             signatures = ModelMetadata.from_json(self.metadata(unsigned)).signatures
-            found = signatures.get(spec.signature_name or _DEFAULT_SIGNATURE)
+            found = signatures.get(spec.signature_name or DEFAULT_SIGNATURE)
             self._types[spec] = {name: info.dtype for name, info in found.inputs.items()} if found else {}
         return self._types[spec]
 
@@ -156,8 +156,8 @@ def _proto(spec: ModelSpec) -> Any:
     proto = model_pb2.ModelSpec(name=spec.name, signature_name=spec.signature_name)
     if spec.version is not None:
         proto.version.value = spec.version
-    elif spec.label is not None:
-        proto.version_label = spec.label
+    elif spec.version_label is not None:
+        proto.version_label = spec.version_label
     return proto
 
 

@@ -140,5 +140,5 @@ def rows(outputs: Mapping[str, Any], count: int, server: str) -> list[Prediction
             classes = tuple(map(str, outputs["classes"][i]))
             predictions.append(Prediction(classes, tuple(map(float, outputs["scores"][i])), numbers))
         else:
-            predictions.append(Prediction(figures=numbers))
+            predictions.append(Prediction(numbers=numbers))
     return predictions

@@ -17,8 +17,8 @@ from serving.client.metadata import ModelMetadata, SignatureInfo, VersionState
 from serving.client.settings import ClientSettings
 from serving.local import Prediction
 from serving.model_spec import ModelSpec
+from serving.saved_model_files import DEFAULT_SIGNATURE
 
-DEFAULT_SIGNATURE = "serving_default"
 _GRPC_PORT = 8500
 
 
@@ -226,11 +226,11 @@ class ModelClient:
     ) -> ModelSpec:
         own = self._spec
         if model is None and version is None and label is None:
-            version, label = own.version, own.label
+            version, label = own.version, own.version_label
         return _spec(model or own.name, version, label, signature_name)
 
     def _signature(self, spec: ModelSpec) -> SignatureInfo:
-        known = self._known.get(spec) or self.metadata(model=spec.name, version=spec.version, label=spec.label)
+        known = self._known.get(spec) or self.metadata(model=spec.name, version=spec.version, label=spec.version_label)
         self._known[spec] = known
         wanted = spec.signature_name or DEFAULT_SIGNATURE
         if wanted not in known.signatures:
@@ -275,7 +275,7 @@ def _words(spec: ModelSpec) -> dict[str, Any]:
     return {
         "model": spec.name,
         "version": spec.version,
-        "label": spec.label,
+        "label": spec.version_label,
         "signature_name": spec.signature_name,
     }
 

@@ -153,7 +153,7 @@ def _path(spec: ModelSpec) -> str:
     path = f"/v1/models/{quote(spec.name, safe='')}"
     if spec.version is not None:
         return f"{path}/versions/{spec.version}"
-    return path if spec.label is None else f"{path}/labels/{quote(spec.label, safe='')}"
+    return path if spec.version_label is None else f"{path}/labels/{quote(spec.version_label, safe='')}"
 
 
 def _plain(value: Any) -> Any:

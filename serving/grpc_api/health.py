@@ -1,67 +1,49 @@
-"""`grpc.health.v1.Health`: what load balancers and Kubernetes ask a gRPC server."""
+"""`grpc.health.v1.Health`, the service that load balancers and Kubernetes query."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2
+from grpc_health.v1 import health, health_pb2
 
-from serving.errors import Code, ServingError
-from serving.grpc_api.messages import parse
+from serving.grpc_api.handlers import parsed
 from serving.grpc_api.model_service import ModelService
 from serving.grpc_api.prediction_service import PredictionService
 
-_SERVING, _NOT_SERVING, _UNKNOWN = (
-    health_pb2.HealthCheckResponse.ServingStatus.Value(name) for name in ("SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")
-)
-# TensorFlow Serving knows the short ones only; clients that follow gRPC's convention ask for the full ones.
-_NAMES = frozenset({"", "ModelService", "PredictionService", ModelService.NAME, PredictionService.NAME})
+# TensorFlow Serving knows only the short names; clients that follow gRPC's convention use the full ones.
+_NAMES = ("", "ModelService", "PredictionService", ModelService.NAME, PredictionService.NAME)
 
 
 class Health:
-    """Says that the server serves, until it drains."""
+    """Health service that reports SERVING until the server drains, then NOT_SERVING."""
 
-    NAME = "grpc.health.v1.Health"
+    NAME = health.SERVICE_NAME
 
     def __init__(self) -> None:
-        self._draining = asyncio.Event()
+        self._servicer = health.aio.HealthServicer()
+
+    async def serve(self) -> None:
+        """Reports SERVING for every service from now on."""
+        for name in _NAMES:
+            await self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self) -> None:
+        """Reports NOT_SERVING from now on and notifies every open Watch stream."""
+        await self._servicer.enter_graceful_shutdown()
 
     def handlers(self) -> Mapping[str, grpc.RpcMethodHandler]:
-        """All methods, by name."""
+        """Returns the handlers of all methods, by name."""
+
+        async def check(body: bytes, context: Any) -> Any:
+            request = await parsed(health_pb2.HealthCheckRequest, body, context)
+            return await self._servicer.Check(request, context)
+
+        async def watch(body: bytes, context: Any) -> None:
+            request = await parsed(health_pb2.HealthCheckRequest, body, context)
+            await self._servicer.Watch(request, context)
+
+        serialize = health_pb2.HealthCheckResponse.SerializeToString
         return {
-            "Check": grpc.unary_unary_rpc_method_handler(self._check),
-            "Watch": grpc.unary_stream_rpc_method_handler(self._watch),
+            "Check": grpc.unary_unary_rpc_method_handler(check, response_serializer=serialize),
+            "Watch": grpc.unary_stream_rpc_method_handler(watch, response_serializer=serialize),
         }
-
-    def drain(self) -> None:
-        """From now on the answer is NOT_SERVING, and who watches is told so once more."""
-        self._draining.set()
-
-    def _status(self, body: bytes) -> int:
-        if parse(health_pb2.HealthCheckRequest, body).service not in _NAMES:
-            return _UNKNOWN
-        return _NOT_SERVING if self._draining.is_set() else _SERVING
-
-    async def _check(self, body: bytes, context: Any) -> bytes:
-        try:
-            status = self._status(body)
-            if status == _UNKNOWN:
-                raise ServingError(Code.NOT_FOUND, "unknown service")
-        except ServingError as error:
-            await context.abort(getattr(grpc.StatusCode, error.code.name), error.short_message)
-        return _answer(status)
-
-    async def _watch(self, body: bytes, context: Any) -> AsyncIterator[bytes]:
-        try:
-            status = self._status(body)
-        except ServingError as error:
-            await context.abort(getattr(grpc.StatusCode, error.code.name), error.short_message)
-        yield _answer(status)
-        await self._draining.wait()
-        if status == _SERVING:
-            yield _answer(_NOT_SERVING)
-
-
-def _answer(status: int) -> bytes:
-    return health_pb2.HealthCheckResponse(status=status).SerializeToString()

@@ -1,4 +1,4 @@
-"""What the messages of all methods have in common: model specs, and lists of examples."""
+"""Conversions that the messages of all methods share: model specs, and lists of examples."""
 
 from typing import Any, TypeVar
 
@@ -14,49 +14,50 @@ Message = TypeVar("Message")
 
 
 def parse(kind: type[Message], body: bytes) -> Message:
-    """A message from the wire.
+    """Parses a message.
 
     Raises:
-        ServingError: INVALID_ARGUMENT: the bytes are no such message.
+        ServingError: INVALID_ARGUMENT if the bytes are not such a message.
     """
     try:
         return kind.FromString(body)  # type: ignore[attr-defined]
     except DecodeError as error:
-        raise invalid(f"the request is no {kind.DESCRIPTOR.full_name}: {error}") from error  # type: ignore[attr-defined]
+        name = kind.DESCRIPTOR.full_name  # type: ignore[attr-defined]
+        raise invalid(f"the request is not a {name}: {error}") from error
 
 
-def refuse_crowds(body: bytes, number: int, most: int) -> None:
-    """Refuses a message that repeats a field without end, before the protobuf library reads it.
+def check_repetitions(body: bytes, number: int, most: int) -> None:
+    """Refuses a message that repeats a field too often, before the protobuf library parses it.
 
-    A map of 10 million empty entries is 20 MB, and takes that library 7 s and 1.7 GB.
+    A map of 10 million empty entries has 20 MB, and parsing it would take that library 7 s and 1.7 GB.
 
     Args:
         body: The message.
-        number: Of the field.
-        most: How often it may be there.
+        number: Number of the field.
+        most: Most repetitions of the field.
 
     Raises:
-        ServingError: INVALID_ARGUMENT.
+        ServingError: INVALID_ARGUMENT if there are more, or if the bytes are not a message.
     """
     try:
         count = 0
         for each, _ in fields(memoryview(body)):
             count += each == number
             if count > most:
-                raise invalid(f"the request has more than {most} entries of one kind, the most that are allowed")
+                raise invalid(f"the request repeats field {number} more than {most} times, which is the limit")
     except ValueError as error:
-        raise invalid(f"the request is no protobuf message: {error}") from error
+        raise invalid(f"the request is not a protobuf message: {error}") from error
 
 
-def spec_of(request: Any, record: RequestRecord) -> ModelSpec:
-    """Which model a request asks for; noted in its record.
+def read_model_spec(request: Any, record: RequestRecord) -> ModelSpec:
+    """Reads the model that a request names, and notes it in the request's record.
 
     Args:
         request: A message with a field `model_spec`.
-        record: Of the request.
+        record: Record of the request.
 
     Raises:
-        ServingError: INVALID_ARGUMENT: it does not say.
+        ServingError: INVALID_ARGUMENT if the request names no model.
     """
     if not request.HasField("model_spec"):
         raise invalid("Missing ModelSpec")
@@ -69,30 +70,32 @@ def spec_of(request: Any, record: RequestRecord) -> ModelSpec:
         return ModelSpec(name, signature_name=proto.signature_name)
     if choice == "version":
         return ModelSpec(name, version=proto.version.value, signature_name=proto.signature_name)
-    return ModelSpec(name, label=proto.version_label, signature_name=proto.signature_name)
+    return ModelSpec(name, version_label=proto.version_label, signature_name=proto.signature_name)
 
 
-def answered_by(proto: Any, held: Handle, signature_name: str = "") -> None:
-    """Fills an answer's `ModelSpec`: the version that was used, never a label."""
+def fill_model_spec(proto: Any, held: Handle, signature_name: str = "") -> None:
+    """Fills the `ModelSpec` of a response: the version that answered, never a version label."""
     proto.name = held.name
     proto.version.value = held.version
     proto.signature_name = signature_name
 
 
-def examples_of(proto: Any, most: int) -> list[bytes]:
-    """The serialized examples of a `tensorflow.serving.Input`, each behind the context, whose features it overrides.
+def serialized_examples(proto: Any, most: int) -> list[bytes]:
+    """Returns the serialized examples of a `tensorflow.serving.Input`.
+
+    Each follows the serialized context, if there is one; the features of the example override those of the context.
 
     Args:
         proto: The `Input`.
-        most: How many it may have.
+        most: Most examples that it may have.
 
     Raises:
-        ServingError: INVALID_ARGUMENT: it has more.
+        ServingError: INVALID_ARGUMENT if it has more.
     """
     context = b""
     examples = proto.example_list.examples
     if proto.WhichOneof("kind") == "example_list_with_context":
-        # Two messages one after the other are one message: what TensorFlow Serving does, too.
+        # Concatenated messages are one merged message; TensorFlow Serving relies on this too.
         context = proto.example_list_with_context.context.SerializeToString()
         examples = proto.example_list_with_context.examples
     if len(examples) > most:

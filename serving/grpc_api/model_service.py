@@ -1,43 +1,42 @@
-"""`tensorflow.serving.ModelService`: each method takes the bytes of a request and returns those of the answer."""
+"""`tensorflow.serving.ModelService`. Its methods take a serialized request and return a serialized response."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
 
 from serving.admission.gate import RequestRecord
 from serving.errors import invalid
+from serving.grpc_api.handlers import Method
 from serving.grpc_api.messages import parse
-from serving.inference import Core
+from serving.inference import Inference
 from serving.manager.model_config import reloaded_models
 from serving.metrics import Metrics
 
-Method = Callable[[RequestRecord, bytes], Awaitable[bytes]]
-
 
 class ModelService:
-    """The state of models, and which ones are served.
+    """Service that reports the state of models and replaces the list of served models.
 
     Args:
-        core: Holds the models.
-        metrics: Whose counters a reload may report.
+        inference: Inference whose models it serves.
+        metrics: Metrics whose increase a reload reports on request.
     """
 
     NAME = "tensorflow.serving.ModelService"
 
-    def __init__(self, core: Core, metrics: Metrics) -> None:
-        self._models = core.models
+    def __init__(self, inference: Inference, metrics: Metrics) -> None:
+        self._models = inference.models
         self._metrics = metrics
-        # One after the other, and on a thread of their own: a model that never comes must hold up nothing else.
+        # Reloads run one after another on a thread of their own, because one of them may wait for ever for a model.
         self._reloading = ThreadPoolExecutor(1, thread_name_prefix="reload")
 
     def methods(self) -> Mapping[str, Method]:
-        """All methods, by name."""
+        """Returns all methods, by name."""
         return {"GetModelStatus": self.get_model_status, "HandleReloadConfigRequest": self.reload}
 
     async def get_model_status(self, record: RequestRecord, body: bytes) -> bytes:
-        """`GetModelStatusRequest` to `GetModelStatusResponse`. A label is ignored, as TensorFlow Serving ignores it."""
+        """Answers a `GetModelStatusRequest`; ignores a version label, as TensorFlow Serving does."""
         request = parse(get_model_status_pb2.GetModelStatusRequest, body)
         if not request.HasField("model_spec"):
             raise invalid("Missing ModelSpec")
@@ -52,11 +51,11 @@ class ModelService:
         return response.SerializeToString()
 
     async def reload(self, record: RequestRecord, body: bytes) -> bytes:
-        """`ReloadConfigRequest` to `ReloadConfigResponse`, once the new models are available."""
+        """Answers a `ReloadConfigRequest` once the new models are available."""
         request = parse(model_management_pb2.ReloadConfigRequest, body)
         before = {name: self._metrics.value(name) for name in request.metric_names}
         models = reloaded_models(request.config)
-        # It goes on when the client has hung up.
+        # The reload goes on if the client cancels the call.
         await asyncio.get_running_loop().run_in_executor(self._reloading, self._models.reload, models)
         response = model_management_pb2.ReloadConfigResponse()
         response.status.SetInParent()

@@ -1,7 +1,7 @@
-"""`tensorflow.serving.PredictionService`: each method takes the bytes of a request and returns those of the answer."""
+"""`tensorflow.serving.PredictionService`. Its methods take a serialized request and return a serialized response."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,36 +15,43 @@ from tensorflow_serving.apis import (
 
 from serving.admission.gate import RequestRecord
 from serving.errors import Code, ServingError, invalid
-from serving.grpc_api.messages import answered_by, examples_of, parse, refuse_crowds, spec_of
-from serving.inference import CLASSIFY_METHOD, REGRESS_METHOD, Core
+from serving.grpc_api.handlers import Method
+from serving.grpc_api.messages import (
+    check_repetitions,
+    fill_model_spec,
+    parse,
+    read_model_spec,
+    serialized_examples,
+)
+from serving.inference import Inference
 from serving.manager.model_manager import Handle
 from serving.protobuf.tensors import fill, to_array
-from serving.signature import DEFAULT_SIGNATURE, Signature
+from serving.saved_model_files import DEFAULT_SIGNATURE
+from serving.signature import CLASSIFY_METHOD, REGRESS_METHOD, Signature
 
-Method = Callable[[RequestRecord, bytes], Awaitable[bytes]]
 _SIGNATURE_DEF = "signature_def"
-_INPUTS_FIELD, _MOST_INPUTS = predict_pb2.PredictRequest.INPUTS_FIELD_NUMBER, 1000
-_SMALL = 64 * 1024  # bytes of a request that cannot do harm, whatever it is
+_INPUTS_FIELD, _MAX_INPUTS = predict_pb2.PredictRequest.INPUTS_FIELD_NUMBER, 1000
+_SMALL = 64 * 1024  # bytes; no smaller request takes long to parse
 
 
 class PredictionService:
-    """Inference and metadata.
+    """Service that runs models and reports their signatures.
 
     Args:
-        core: Answers.
+        inference: Inference that answers the requests.
         max_bytes: Most bytes of one tensor of a request.
         max_rows: Most examples of one request.
     """
 
     NAME = "tensorflow.serving.PredictionService"
 
-    def __init__(self, core: Core, max_bytes: int, max_rows: int) -> None:
-        self._core = core
+    def __init__(self, inference: Inference, max_bytes: int, max_rows: int) -> None:
+        self._inference = inference
         self._max_bytes = max_bytes
         self._max_rows = max_rows
 
     def methods(self) -> Mapping[str, Method]:
-        """All methods, by name."""
+        """Returns all methods, by name."""
         return {
             "Predict": self.predict,
             "Classify": self.classify,
@@ -54,12 +61,12 @@ class PredictionService:
         }
 
     async def predict(self, record: RequestRecord, body: bytes) -> bytes:
-        """`PredictRequest` to `PredictResponse`."""
+        """Answers a `PredictRequest`."""
         if len(body) > _SMALL:
-            refuse_crowds(body, _INPUTS_FIELD, _MOST_INPUTS)
+            check_repetitions(body, _INPUTS_FIELD, _MAX_INPUTS)
         request = parse(predict_pb2.PredictRequest, body)
-        spec = spec_of(request, record)
-        with self._core.acquire(spec) as held:
+        spec = read_model_spec(request, record)
+        with self._inference.acquire(spec) as held:
             record.version = held.version
             signature = held.servable.signature(spec.signature_name)
             if signature is None:
@@ -70,42 +77,42 @@ class PredictionService:
             for array in inputs.values():
                 record.rows = len(array) if array.ndim else 1
                 break
-            outputs = await self._core.predict(held, signature, inputs, request.output_filter)
+            outputs = await self._inference.predict(held, signature, inputs, request.output_filter)
         response = predict_pb2.PredictResponse()
-        answered_by(response.model_spec, held, signature.name)
+        fill_model_spec(response.model_spec, held, signature.name)
         for alias, array in outputs.items():
             fill(response.outputs[alias], array)
         return response.SerializeToString()
 
     async def classify(self, record: RequestRecord, body: bytes) -> bytes:
-        """`ClassificationRequest` to `ClassificationResponse`."""
+        """Answers a `ClassificationRequest`."""
         request = parse(classification_pb2.ClassificationRequest, body)
-        spec = spec_of(request, record)
-        with self._core.acquire(spec) as held:
+        spec = read_model_spec(request, record)
+        with self._inference.acquire(spec) as held:
             signature = _signature(held, spec.signature_name, record)
             response = classification_pb2.ClassificationResponse()
             await self._classify(held, signature, self._examples(request, record), response.result)
-        answered_by(response.model_spec, held, signature.name)
+        fill_model_spec(response.model_spec, held, signature.name)
         return response.SerializeToString()
 
     async def regress(self, record: RequestRecord, body: bytes) -> bytes:
-        """`RegressionRequest` to `RegressionResponse`."""
+        """Answers a `RegressionRequest`."""
         request = parse(regression_pb2.RegressionRequest, body)
-        spec = spec_of(request, record)
-        with self._core.acquire(spec) as held:
+        spec = read_model_spec(request, record)
+        with self._inference.acquire(spec) as held:
             signature = _signature(held, spec.signature_name, record)
             response = regression_pb2.RegressionResponse()
             await self._regress(held, signature, self._examples(request, record), response.result)
-        answered_by(response.model_spec, held, signature.name)
+        fill_model_spec(response.model_spec, held, signature.name)
         return response.SerializeToString()
 
     async def multi_inference(self, record: RequestRecord, body: bytes) -> bytes:
-        """`MultiInferenceRequest` to `MultiInferenceResponse`; the first task's version answers all of them."""
+        """Answers a `MultiInferenceRequest`; the version that the first task names runs all tasks."""
         request = parse(inference_pb2.MultiInferenceRequest, body)
         if not request.tasks:
             raise invalid("ModelSpec has no name specified. The request has no task")
-        spec = spec_of(request.tasks[0], record)
-        with self._core.acquire(spec) as held:
+        spec = read_model_spec(request.tasks[0], record)
+        with self._inference.acquire(spec) as held:
             record.version = held.version
             tasks = list(_tasks(held, request.tasks))
             examples = self._examples(request, record)
@@ -113,7 +120,7 @@ class PredictionService:
             running = []
             for method, signature in tasks:
                 result = response.results.add()
-                answered_by(result.model_spec, held, signature.name)
+                fill_model_spec(result.model_spec, held, signature.name)
                 if method == CLASSIFY_METHOD:
                     running.append(self._classify(held, signature, examples, result.classification_result))
                 else:
@@ -122,42 +129,42 @@ class PredictionService:
         return response.SerializeToString()
 
     async def get_model_metadata(self, record: RequestRecord, body: bytes) -> bytes:
-        """`GetModelMetadataRequest` to `GetModelMetadataResponse`."""
+        """Answers a `GetModelMetadataRequest`."""
         request = parse(get_model_metadata_pb2.GetModelMetadataRequest, body)
-        spec = spec_of(request, record)
+        spec = read_model_spec(request, record)
         if not request.metadata_field:
             raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
             if field != _SIGNATURE_DEF:
                 raise invalid(f'Metadata field {field} is not supported; ask for "{_SIGNATURE_DEF}"')
         response = get_model_metadata_pb2.GetModelMetadataResponse()
-        with self._core.acquire(spec) as held:
+        with self._inference.acquire(spec) as held:
             record.version = held.version
             signatures = get_model_metadata_pb2.SignatureDefMap()
             for name, signature in held.servable.signatures.items():
                 signatures.signature_def[name].CopyFrom(signature.proto)
         response.metadata[_SIGNATURE_DEF].Pack(signatures)
-        answered_by(response.model_spec, held)
+        fill_model_spec(response.model_spec, held)
         return response.SerializeToString()
 
     def _examples(self, request: Any, record: RequestRecord) -> list[bytes]:
-        examples = examples_of(request.input, self._max_rows)
+        examples = serialized_examples(request.input, self._max_rows)
         record.rows = len(examples)
         return examples
 
     async def _classify(self, held: Handle, signature: Signature, examples: Sequence[bytes], result: Any) -> None:
-        classes = await self._core.classify(held, signature, examples)
-        shape = next(array.shape for array in (classes.labels, classes.scores) if array is not None)
-        # What the signature does not answer has protobuf's default.
-        labels = np.full(shape, b"", object) if classes.labels is None else classes.labels
-        scores = np.zeros(shape, np.float32) if classes.scores is None else classes.scores
-        for label_row, score_row in zip(labels, scores, strict=True):
+        found = await self._inference.classify(held, signature, examples)
+        shape = next(array.shape for array in (found.classes, found.scores) if array is not None)
+        # An output that the signature does not have becomes protobuf's default value.
+        classes = np.full(shape, b"", object) if found.classes is None else found.classes
+        scores = np.zeros(shape, np.float32) if found.scores is None else found.scores
+        for class_row, score_row in zip(classes, scores, strict=True):
             add = result.classifications.add().classes.add
-            for label, score in zip(label_row.tolist(), score_row.tolist(), strict=True):
-                add(label=_text(label), score=score)
+            for name, score in zip(class_row.tolist(), score_row.tolist(), strict=True):
+                add(label=name.decode(errors="replace"), score=score)  # TensorFlow's strings may hold any bytes
 
     async def _regress(self, held: Handle, signature: Signature, examples: Sequence[bytes], result: Any) -> None:
-        for value in (await self._core.regress(held, signature, examples)).tolist():
+        for value in (await self._inference.regress(held, signature, examples)).tolist():
             result.regressions.add(value=value)
 
 
@@ -171,7 +178,7 @@ def _signature(held: Handle, name: str, record: RequestRecord) -> Signature:
 
 
 def _tasks(held: Handle, tasks: Sequence[Any]) -> Iterator[tuple[str, Signature]]:
-    """Method and signature of each task: all of one model, each of another signature."""
+    """Yields the method and the signature of each task, which must all name one model and different signatures."""
     seen = set()
     for task in tasks:
         name = task.model_spec.signature_name or DEFAULT_SIGNATURE
@@ -192,15 +199,10 @@ def _tasks(held: Handle, tasks: Sequence[Any]) -> Iterator[tuple[str, Signature]
 
 
 async def _all(running: Sequence[Awaitable[None]]) -> None:
-    """Waits for all of them; the first error cancels the others."""
+    """Waits for all calls; the first error cancels the others."""
     try:
         async with asyncio.TaskGroup() as group:
             for each in running:
                 group.create_task(each)  # type: ignore[arg-type]
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
-
-
-def _text(label: bytes) -> str:
-    """A label as protobuf takes it; TensorFlow's strings may hold any bytes."""
-    return label.decode(errors="replace")

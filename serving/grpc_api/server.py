@@ -1,41 +1,35 @@
-"""The gRPC door: PredictionService, ModelService, health and reflection on one port."""
+"""The gRPC server: PredictionService, ModelService, health and reflection on one port."""
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from serving.admission.gate import Gate, RequestRecord
+from serving.admission.gate import Gate
 from serving.admission.tls import Tls
-from serving.admission.tokens import check_token
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
 from serving.grpc_api import reflection
+from serving.grpc_api.handlers import request_handlers
 from serving.grpc_api.health import Health
 from serving.grpc_api.model_service import ModelService
 from serving.grpc_api.prediction_service import PredictionService
-from serving.inference import Core
+from serving.inference import Inference
 from serving.metrics import Metrics
 
-Method = Callable[[RequestRecord, bytes], Awaitable[bytes]]
-_STATUS = {code: getattr(grpc.StatusCode, code.name) for code in Code}
-# Calls that are no requests to models, such as those that watch the health.
+# Most calls besides requests to models, such as those that watch the health.
 _OTHER_CALLS = 100
-_TOO_LATE = "the request's deadline has passed"
-_LOG = logging.getLogger(__name__)
-
-_LAST_CALLS = 0.5  # seconds in which calls that were made before their client heard of the end still arrive
+_LAST_CALLS_SECONDS = 0.5  # calls that a client made before it learned of the shutdown still arrive within this time
+_LAST_RESPONSES_SECONDS = 1
 
 
 class GrpcServer:
-    """A gRPC server, started.
+    """A running gRPC server; `start_grpc` starts one.
 
     Attributes:
-        bound_port: Where it listens; 0 for a Unix socket alone.
+        bound_port: Port on which it listens; 0 if it listens on a Unix socket only.
     """
 
     def __init__(self, server: grpc.aio.Server, health: Health, gate: Gate, bound_port: int) -> None:
@@ -43,54 +37,60 @@ class GrpcServer:
         self.bound_port = bound_port
 
     async def drain(self) -> None:
-        """Tells who asks for its health that it is about to end. Requests are still answered."""
-        self._health.drain()
+        """Reports to health checks that the server is about to stop. Requests are still answered."""
+        await self._health.drain()
 
     async def stop(self, grace: float) -> None:
-        """Takes no new calls, and ends when those in progress have ended.
+        """Refuses new calls and stops when the calls in progress have ended.
 
         Args:
-            grace: Seconds that they have; the rest is cancelled.
+            grace: Seconds after which the calls still in progress are cancelled.
         """
         end = time.monotonic() + grace
-        self._health.drain()
+        await self._health.drain()
         while self._gate.in_progress and time.monotonic() < end:
             await asyncio.sleep(0.02)
-        # Calls on their way are still refused by name: once gRPC stops, it breaks them off as CANCELLED, which tells no
-        # client to ask elsewhere.
-        await asyncio.sleep(min(max(end - time.monotonic(), 0), _LAST_CALLS))
-        # Answers are on their way; what else is open are clients that look at the health or the reflection.
-        await self._server.stop(min(max(end - time.monotonic(), 0), 1))
+        # Calls that arrive now are refused as UNAVAILABLE, so that their clients try another server. Once gRPC stops,
+        # it ends them as CANCELLED, on which clients do not retry.
+        await asyncio.sleep(min(max(end - time.monotonic(), 0), _LAST_CALLS_SECONDS))
+        # The last responses may still be in transit; all other open calls watch the health or use the reflection.
+        await self._server.stop(min(max(end - time.monotonic(), 0), _LAST_RESPONSES_SECONDS))
 
 
 async def start_grpc(
-    core: Core, gate: Gate, config: ServerConfig, metrics: Metrics, tls: Tls | None = None, token: str | None = None
+    inference: Inference,
+    gate: Gate,
+    config: ServerConfig,
+    metrics: Metrics,
+    tls: Tls | None = None,
+    token: str | None = None,
 ) -> GrpcServer:
-    """Opens the port, and the Unix socket, on the running event loop.
+    """Opens the port and the Unix socket on the running event loop.
 
     Args:
-        core: Answers.
-        gate: Counts, limits and drains.
+        inference: Inference that answers the requests.
+        gate: Admission control, which counts, limits and refuses requests.
         config: All settings.
-        metrics: Whose counters a reload may report.
-        tls: Secures the port; none means that it is open text.
-        token: Bearer token that calls need; health and reflection do not.
+        metrics: Metrics whose increase a reload reports on request.
+        tls: Certificates that secure the port; None leaves it unencrypted.
+        token: Bearer token that requests need, health and reflection excepted; None accepts all requests.
 
     Raises:
-        ServingError: The port is taken, the socket cannot be made, or a channel argument is wrong.
+        ServingError: The port is in use, the socket cannot be created, or a channel argument is wrong.
     """
     health, reflection_handlers = Health(), reflection.handlers()
+    await health.serve()
     server = grpc.aio.server(
         options=_options(config), maximum_concurrent_rpcs=config.max_concurrent_requests + _OTHER_CALLS
     )
     services: tuple[PredictionService | ModelService, ...] = (
-        PredictionService(core, config.max_body_bytes, config.max_batch_rows),
-        ModelService(core, metrics),
+        PredictionService(inference, config.max_body_bytes, config.max_batch_rows),
+        ModelService(inference, metrics),
     )
     server.add_generic_rpc_handlers(
         [
             *(
-                grpc.method_handlers_generic_handler(each.NAME, _handlers(each.methods(), gate, token))
+                grpc.method_handlers_generic_handler(each.NAME, request_handlers(each.methods(), gate, token))
                 for each in services
             ),
             grpc.method_handlers_generic_handler(Health.NAME, health.handlers()),
@@ -98,7 +98,7 @@ async def start_grpc(
         ]
     )
     if config.grpc_socket_path:
-        hint = "choose a shorter --grpc-socket-path, in a folder that is there and may be written to"
+        hint = "choose a shorter --grpc-socket-path, in an existing folder that is writable"
         _listen(server, f"unix:{config.grpc_socket_path}", tls, hint)
     port = _bind(server, config, tls) if config.port else 0
     await server.start()
@@ -107,18 +107,18 @@ async def start_grpc(
 
 def _bind(server: grpc.aio.Server, config: ServerConfig, tls: Tls | None) -> int:
     host = f"[{config.host}]" if ":" in config.host else config.host
-    hint = "choose another --port, or end what listens there"
+    hint = "choose another --port, or stop the process that listens there"
     return _listen(server, f"{host}:{max(config.port, 0)}", tls, hint)
 
 
 def _listen(server: grpc.aio.Server, address: str, tls: Tls | None, hint: str) -> int:
-    refused = ServingError(Code.UNAVAILABLE, f"gRPC cannot listen on {address}; {hint}")
+    refusal = ServingError(Code.UNAVAILABLE, f"gRPC cannot listen on {address}; {hint}")
     try:
         port = server.add_secure_port(address, tls.for_grpc()) if tls else server.add_insecure_port(address)
     except RuntimeError as error:
-        raise refused from error
+        raise refusal from error
     if not port:
-        raise refused
+        raise refusal
     return port
 
 
@@ -126,13 +126,13 @@ def _options(config: ServerConfig) -> list[tuple[str, Any]]:
     options: dict[str, Any] = {
         "grpc.max_receive_message_length": config.max_body_bytes,
         "grpc.max_send_message_length": -1,
-        "grpc.so_reuseport": 0,  # a port that is taken is an error, not shared
+        "grpc.so_reuseport": 0,  # a port in use is an error instead of being shared
         "grpc.server_handshake_timeout_ms": 20_000,
     }
     for pair in filter(None, config.grpc_channel_arguments.split(",")):
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
-            raise invalid(f'--grpc-channel-arguments: "{pair}" is no key=value; write "key=value,key=value"')
+            raise invalid(f'--grpc-channel-arguments: "{pair}" is not key=value; write "key=value,key=value"')
         options[name.strip()] = _number_or_text(value.strip())
     return list(options.items())
 
@@ -142,43 +142,3 @@ def _number_or_text(value: str) -> int | str:
         return int(value)
     except ValueError:
         return value
-
-
-def _handlers(methods: Mapping[str, Method], gate: Gate, token: str | None) -> dict[str, grpc.RpcMethodHandler]:
-    """Handlers that take bytes and return bytes, so that what is no message has an error of ours."""
-    return {
-        name: grpc.unary_unary_rpc_method_handler(_handler(name, method, gate, token))
-        for name, method in methods.items()
-    }
-
-
-def _handler(name: str, method: Method, gate: Gate, token: str | None) -> Callable[[bytes, Any], Awaitable[bytes]]:
-    async def handle(body: bytes, context: Any) -> bytes:
-        try:
-            with gate.request(name, "GRPC") as record:
-                if token is not None:
-                    check_token(_authorization(context), token)
-                try:
-                    return await method(record, body)
-                except asyncio.CancelledError:
-                    remaining = context.time_remaining()
-                    if remaining is None or remaining > 0:
-                        raise  # the client has hung up
-                    raise ServingError(Code.DEADLINE_EXCEEDED, _TOO_LATE) from None
-        except ServingError as error:
-            await context.abort(_STATUS[error.code], error.short_message)
-        except TimeoutError as error:
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, str(error) or _TOO_LATE)
-        except Exception:
-            _LOG.exception("%s failed", name)
-            await context.abort(grpc.StatusCode.INTERNAL, "the server failed; its log says how")
-        raise AssertionError("abort has raised")
-
-    return handle
-
-
-def _authorization(context: Any) -> str:
-    for name, value in context.invocation_metadata() or ():
-        if name == "authorization":
-            return value if isinstance(value, str) else value.decode("latin-1")
-    return ""

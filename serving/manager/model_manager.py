@@ -105,8 +105,8 @@ class ModelManager:
             ServingError: As `acquire`.
         """
         model, number = self._models.get(spec.name), spec.version
-        if spec.label is not None:
-            number = self._labels.version(spec.name, spec.label)
+        if spec.version_label is not None:
+            number = self._labels.version(spec.name, spec.version_label)
         if model is not None:
             version = model.versions.newest if number is None else model.versions.serving.get(number)
             if version is not None:

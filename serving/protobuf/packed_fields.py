@@ -1,27 +1,45 @@
-"""Packed fields of protobuf messages, all elements at once."""
+"""Packed fields of protobuf messages, read and written as whole arrays.
+
+The protobuf library converts one element at a time: 78,400 floats take 3 ms instead of 0.03 ms.
+"""
 
 import numpy as np
 
-from serving.protobuf.wire import fields
+from serving.protobuf.wire import BYTES, fields
 
-_BYTES = 2  # wire type of strings, messages and packed numbers
-_CHUNK = 1 << 20  # bytes decoded at a time: 40 MB of NumPy's temporaries
+CHUNK = 1 << 20  # bytes decoded at a time: 40 MB of NumPy's temporary arrays
 
 
 def packed(data: bytes, number: int) -> memoryview:
-    """The bytes of a packed field in a message that the protobuf library has just written: it writes it once."""
+    """Returns the bytes of a packed field, empty if the message does not have it.
+
+    Args:
+        data: A message that the protobuf library has just written, so that the field occurs at most once.
+        number: Number of the field.
+    """
     for each, value in fields(memoryview(data)):
         if each == number and isinstance(value, memoryview):
             return value
     return memoryview(b"")
 
 
-def varints(data: memoryview) -> np.ndarray:
-    """All numbers of a packed field of whole numbers: `uint64`, to be cast to the field's type."""
+def varints(data: memoryview, chunk: int = CHUNK) -> np.ndarray:
+    r"""Decodes all numbers of a packed field of integers.
+
+    >>> varints(memoryview(b"\x01\xac\x02")).tolist()
+    [1, 300]
+
+    Args:
+        data: The bytes of the field.
+        chunk: Number of bytes to decode at a time, at least 10.
+
+    Returns:
+        An array of `uint64`, to be cast to the type of the field.
+    """
     raw = np.frombuffer(data, np.uint8)
     chunks, start = [], 0
     while start < len(raw):
-        end = min(start + _CHUNK, len(raw))
+        end = min(start + chunk, len(raw))
         while raw[end - 1] >= 0x80:
             end -= 1
         chunks.append(_varints(raw[start:end]))
@@ -46,18 +64,18 @@ def _varints(raw: np.ndarray) -> np.ndarray:
 
 
 def tagged(number: int, value: bytes) -> bytes:
-    """A field of bytes: its tag (of a number below 16), its length, its value."""
-    return bytes((number << 3 | _BYTES,)) + varint_bytes(len(value)) + value
+    r"""Encodes a field of bytes: tag, length, value.
 
+    >>> tagged(1, b"hi")
+    b'\n\x02hi'
 
-def varint_bytes(value: int) -> bytes:
-    """A number of 64 bits, as protobuf writes it: negative ones take 10 bytes."""
-    if 0 <= value < 0x80:
-        return bytes((value,))
-    value &= 0xFFFF_FFFF_FFFF_FFFF
-    written = bytearray()
-    while value >= 0x80:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
+    Args:
+        number: Number of the field, below 16.
+        value: Value of the field.
+    """
+    length, written = len(value), bytearray((number << 3 | BYTES,))
+    while length >= 0x80:
+        written.append(length & 0x7F | 0x80)
+        length >>= 7
+    written.append(length)
+    return bytes(written) + value

@@ -1,4 +1,9 @@
-"""`tensorflow.TensorProto` to and from NumPy, as TensorFlow's own C++ converts it, in microseconds."""
+"""Conversion of `tensorflow.TensorProto` to and from NumPy, with the results of TensorFlow's own C++.
+
+We keep our own because `tf.make_ndarray` and `tf.make_tensor_proto` are slow (a float tensor of 100 x 784 takes 15 ms
+to read where this module takes 1 ms, one of 4 numbers 80 us instead of 30 us), put numbers into `tensor_content`, which
+TensorFlow Serving does not, and do not limit the size that a request may claim.
+"""
 
 import math
 from typing import Any, NamedTuple
@@ -15,14 +20,14 @@ _BFLOAT16, _UINT16, _COMPLEX128, _HALF, _UINT32, _UINT64 = 14, 17, 18, 19, 22, 2
 
 
 class _Kind(NamedTuple):
-    """How tensors of one type are stored.
+    """Storage of tensors of one type.
 
     Args:
-        dtype: Of the array.
-        field: Name of the field that holds the values when `tensor_content` does not.
-        number: That field's number.
-        stored: What one element of the field is; `dtype` is made of it by a cast, or, where `is_view`, by a view.
-        fixed: Whether its elements are packed in bytes as NumPy has them, so that they need no conversion one by one.
+        dtype: Type of the array.
+        field: Name of the field that holds the values if `tensor_content` does not.
+        number: Number of that field.
+        stored: Type of one element of the field, which is cast to `dtype` or, if `is_view`, viewed as `dtype`.
+        fixed: Whether the packed bytes of the field are those of a NumPy array, so that no element needs conversion.
         is_view: Whether the bits of the elements are the value.
     """
 
@@ -57,23 +62,24 @@ _KINDS = {
     _UINT64: _kind("u8", "uint64_val", 17, "u8"),
 }
 _ENUMS = {kind.dtype: enum for enum, kind in _KINDS.items()}
-# Longer fields are taken from their packed bytes: 78,400 floats in 0.03 ms where one by one takes 3 ms.
+# Longer fields are read from their packed bytes: 78,400 floats in 0.03 ms instead of 3 ms one by one.
 _MANY = 256
 
 
 def to_array(proto: Any, alias: str, max_bytes: int) -> np.ndarray:
-    """The array that a `TensorProto` holds.
+    """Converts a `TensorProto` to an array.
 
-    `tensor_content` counts if there is any, else the field of the type. Fewer values than elements: the last is
-    repeated; none: zeros, or empty strings; more: the rest is ignored.
+    The values are those of `tensor_content` if it is not empty, else those of the field of the type. If there are fewer
+    values than elements, the last value is repeated; if there is none, all elements are zeros or empty strings; surplus
+    values are ignored.
 
     Args:
         proto: A `TensorProto`.
-        alias: What errors call it.
+        alias: Alias of the input, for errors.
         max_bytes: Most bytes that the array may have.
 
     Returns:
-        An array, perhaps read-only; strings are an array of `object` that holds bytes.
+        An array, possibly read-only; strings are an array of `object` that holds bytes.
 
     Raises:
         ServingError: INVALID_ARGUMENT "tensor parsing error: <alias>".
@@ -89,9 +95,9 @@ def _to_array(proto: Any, max_bytes: int) -> np.ndarray:
     count = _count(proto, shape)
     kind = _KINDS.get(proto.dtype)
     size = kind.dtype.itemsize if kind else 1
-    # Zeros count as ones: [0, 2**40] is empty here, and may be tera-bytes after the next operation.
+    # Zero lengths count as 1: an array of [0, 2**40] is empty here, but the next operation may make terabytes of it.
     if math.prod([length or 1 for length in shape]) * size > max_bytes:
-        raise ValueError(f"shape {list(shape)} is larger than {max_bytes} bytes, the most that is allowed")
+        raise ValueError(f"shape {list(shape)} exceeds the limit of {max_bytes} bytes")
     if kind is None:
         return _rare(proto)
     if not count:
@@ -128,7 +134,7 @@ def _packed_strings(content: bytes, count: int) -> np.ndarray:
         length, position = varint(view, position)
         lengths.append(length)
     if sum(lengths) != len(content) - position:
-        raise ValueError("tensor_content does not hold the strings that it announces")
+        raise ValueError("the lengths of the strings do not add up to the size of tensor_content")
     array = np.empty(count, object)
     for index, length in enumerate(lengths):
         array[index] = content[position : position + length]
@@ -140,7 +146,7 @@ def _strings(values: Any, count: int, max_bytes: int) -> np.ndarray:
     given = min(len(values), count)
     last = values[given - 1] if given else b""
     if (count - given) * len(last) > max_bytes:
-        raise ValueError(f"its last string, repeated, is larger than {max_bytes} bytes, the most that is allowed")
+        raise ValueError(f"its last string, repeated, exceeds the limit of {max_bytes} bytes")
     array = np.full(count, last, object)
     array[:given] = values[:given]
     return array
@@ -156,7 +162,7 @@ def _numbers(proto: Any, kind: _Kind, count: int) -> np.ndarray:
     if not kind.is_view:
         array = array.astype(kind.dtype, copy=False)
     elif kind.fixed:
-        array = array[: len(array) // 2 * 2].view(kind.dtype)  # real and imaginary parts by turns
+        array = array[: len(array) // 2 * 2].view(kind.dtype)  # real and imaginary parts alternate
     else:
         array = array.astype(np.uint16).view(kind.dtype)
     if len(array) >= count:
@@ -167,7 +173,7 @@ def _numbers(proto: Any, kind: _Kind, count: int) -> np.ndarray:
 
 
 def _rare(proto: Any) -> np.ndarray:
-    """Quantised, eight-bit and four-bit types, which no one sends often."""
+    """Converts tensors of the rare types: quantized numbers and those of 8 and 4 bits."""
     import tensorflow as tf
 
     try:
@@ -181,7 +187,7 @@ def fill(proto: Any, array: np.ndarray) -> None:
 
     Args:
         proto: An empty `TensorProto`.
-        array: Of any type that TensorFlow has; strings are an array of `object` that holds bytes.
+        array: Array of any type that TensorFlow has; strings are an array of `object` that holds bytes.
     """
     enum = _ENUMS.get(array.dtype)
     if enum is None:
@@ -191,7 +197,7 @@ def fill(proto: Any, array: np.ndarray) -> None:
         return
     kind = _KINDS[enum]
     proto.dtype = enum
-    shape = proto.tensor_shape  # a scalar's is present, and empty
+    shape = proto.tensor_shape  # for a scalar it is present but empty
     shape.SetInParent()
     for length in array.shape:
         shape.dim.add().size = length

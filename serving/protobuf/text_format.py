@@ -1,4 +1,7 @@
-"""Configuration files in protobuf's text format, whose generated classes tensorflow-serving-api does not carry."""
+"""Configuration files in protobuf's text format whose message classes tensorflow-serving-api 2.21 does not contain.
+
+The protobuf library parses them; only the message classes are made here, from a table of the fields.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +9,7 @@ from typing import Any
 
 from serving.errors import invalid
 
-# `Field` is bool, int, float or str; a mapping for a message; a list of one of these for a repeated field.
+# bool, int, float or str; a mapping for a message; a list of one of these for a repeated field.
 Field = Any
 
 
@@ -14,15 +17,15 @@ def read_text_proto(path: Path, name: str, fields: Mapping[str, Field]) -> dict[
     """Reads a file.
 
     Args:
-        path: The file.
-        name: Of the message, such as "MonitoringConfig".
-        fields: What the message has, by name, such as `{"prometheus_config": {"enable": bool, "path": str}}`.
+        path: Path of the file.
+        name: Name of the message, such as "MonitoringConfig".
+        fields: Fields of the message by name, such as `{"prometheus_config": {"enable": bool, "path": str}}`.
 
     Returns:
         The fields that the file sets: messages as dictionaries, repeated fields as lists.
 
     Raises:
-        ServingError: INVALID_ARGUMENT when it cannot be read or is no such message.
+        ServingError: INVALID_ARGUMENT if the file cannot be read or is not such a message.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -32,13 +35,23 @@ def read_text_proto(path: Path, name: str, fields: Mapping[str, Field]) -> dict[
 
 
 def parse_text_proto(text: str, source: object, name: str, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """As `read_text_proto`, of a text that has been read already.
+    """Parses a text.
+
+    >>> fields = {"prometheus_config": {"enable": bool, "path": str}}
+    >>> parse_text_proto("prometheus_config { enable: true }", "a.config", "MonitoringConfig", fields)
+    {'prometheus_config': {'enable': True}}
 
     Args:
         text: The text.
-        source: What an error calls it.
-        name: Of the message.
-        fields: What the message has.
+        source: Name of the text's origin, for errors.
+        name: Name of the message.
+        fields: Fields of the message by name.
+
+    Returns:
+        The fields that the text sets: messages as dictionaries, repeated fields as lists.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT if the text is not such a message.
     """
     from google.protobuf import text_format
 
@@ -61,16 +74,19 @@ def _message_class(name: str, fields: Mapping[str, Field]) -> Any:
 
 
 def _describe(message: Any, fields: Mapping[str, Field], full_name: str) -> None:
-    # The text format knows fields by their names; any numbers will do.
+    from google.protobuf.descriptor import FieldDescriptor as Type
+
+    types = {float: Type.TYPE_DOUBLE, int: Type.TYPE_INT64, bool: Type.TYPE_BOOL, str: Type.TYPE_STRING}
+    # The text format identifies fields by name, so that the numbers do not matter.
     for number, (name, kind) in enumerate(fields.items(), 1):
-        field = message.field.add(name=name, number=number, label=1)
+        field = message.field.add(name=name, number=number, label=Type.LABEL_OPTIONAL)
         if isinstance(kind, list):
-            field.label, kind = 3, kind[0]
+            field.label, kind = Type.LABEL_REPEATED, kind[0]
         if isinstance(kind, Mapping):
-            field.type, field.type_name = 11, f"{full_name}.{name}_message"
+            field.type, field.type_name = Type.TYPE_MESSAGE, f"{full_name}.{name}_message"
             _describe(message.nested_type.add(name=f"{name}_message"), kind, field.type_name)
         else:
-            field.type = {float: 1, int: 3, bool: 8, str: 9}[kind]
+            field.type = types[kind]
 
 
 def _plain(message: Any) -> dict[str, Any]:

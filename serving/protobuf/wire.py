@@ -1,15 +1,29 @@
-"""Reads protobuf messages field by field, without their classes, which would take TensorFlow's seconds to import."""
+"""Reader of protobuf's wire format, field by field.
+
+We keep our own because the protobuf library needs the classes of the messages, and those of a SavedModel's graph come
+only with TensorFlow, whose import takes seconds. It also finds one field without parsing the others.
+"""
 
 from collections.abc import Iterator
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
 
 
 def varint(data: memoryview, start: int) -> tuple[int, int]:
-    """A number of 1 to 10 bytes, and where the next thing begins.
+    r"""Reads a varint of 1 to 10 bytes.
+
+    >>> varint(memoryview(b"\xac\x02next"), 0)
+    (300, 2)
+
+    Args:
+        data: The bytes.
+        start: Offset of the first byte.
+
+    Returns:
+        The number, and the offset behind it.
 
     Raises:
-        ValueError: The data ends within it.
+        ValueError: The data ends within the number.
     """
     value = shift = 0
     for position in range(start, min(start + 10, len(data))):
@@ -22,36 +36,45 @@ def varint(data: memoryview, start: int) -> tuple[int, int]:
 
 
 def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of one message, as number and value; nested messages and strings are views of the data.
+    r"""Yields the fields of one message, each as its number and its value.
+
+    >>> [(number, bytes(value)) for number, value in fields(memoryview(b"\x0a\x02hi\x12\x00"))]
+    [(1, b'hi'), (2, b'')]
+
+    Args:
+        data: The message.
+
+    Yields:
+        The number of a field, and its value: an int for a varint, else a view of the data.
 
     Raises:
-        ValueError: It is no message, or is cut short.
+        ValueError: The data is not a message, or is truncated.
     """
     position = 0
     while position < len(data):
         tag, position = varint(data, position)
         number, kind = tag >> 3, tag & 7
-        if kind == _VARINT:
+        if kind == VARINT:
             value, position = varint(data, position)
             yield number, value
             continue
-        if kind == _BYTES:
+        if kind == BYTES:
             size, position = varint(data, position)
-        elif kind in (_FIXED64, _FIXED32):
-            size = 8 if kind == _FIXED64 else 4
+        elif kind in (FIXED64, FIXED32):
+            size = 8 if kind == FIXED64 else 4
         else:
-            raise ValueError(f"field {number} is of no known kind")
+            raise ValueError(f"field {number} has the unknown wire type {kind}")
         if position + size > len(data):
-            raise ValueError(f"field {number} is cut short: {len(data) - position} of {size} bytes")
+            raise ValueError(f"field {number} is truncated: {len(data) - position} of {size} bytes")
         yield number, data[position : position + size]
         position += size
 
 
 def number(value: int | memoryview) -> int:
-    """A field's value that must be a number.
+    """Returns the value of a field that must be a number.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It is not a number.
     """
     if not isinstance(value, int):
         raise ValueError("expected a number")
@@ -59,10 +82,10 @@ def number(value: int | memoryview) -> int:
 
 
 def message(value: int | memoryview) -> memoryview:
-    """A field's value that must be a message or a string.
+    """Returns the value of a field that must be a message or a string.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It is a number.
     """
     if isinstance(value, int):
         raise ValueError("expected a message")

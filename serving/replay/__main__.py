@@ -1,4 +1,4 @@
-"""Replays a SavedModel's stored requests: `python -m serving.replay MODEL_FOLDER`, in a process of its own."""
+"""Replays the requests stored in a SavedModel: `python -m serving.replay MODEL_FOLDER`."""
 
 import sys
 
@@ -9,10 +9,10 @@ from serving.replay.saved_model import ReplayError, replay
 
 
 def main() -> int:
-    """Replays on the SavedModel, then through the model server; prints one line.
+    """Replays the requests on the SavedModel, then through the model server, and prints one line.
 
     Returns:
-        The exit code: 0 if every answer agrees with the stored one, else 1.
+        The exit code: 0 if every response agrees with the stored one, else 1.
     """
     try:
         counts = replay(sys.argv[1])
@@ -20,8 +20,8 @@ def main() -> int:
     except (ReplayError, OSError, ValueError, tf.errors.OpError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    asked = ", ".join(f"{signature}: {count}" for signature, count in counts.items())
-    print(f"requests answered as by the trainer: {asked}; through the model server: {served}")
+    replayed = ", ".join(f"{signature}: {count}" for signature, count in counts.items())
+    print(f"responses that agree with the trainer's: {replayed}; through the model server: {served}")
     return 0
 
 

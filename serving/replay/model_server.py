@@ -1,4 +1,4 @@
-"""Replays a SavedModel's stored requests through the model server itself, on both of its ports."""
+"""Replay of the requests stored in a SavedModel through the model server, over gRPC and REST."""
 
 import threading
 from pathlib import Path
@@ -16,47 +16,47 @@ _MODEL = "candidate"
 
 
 def replay_through_server(model_folder: str) -> int:
-    """Serves a model on free ports of this machine, asks it all stored requests over gRPC, and the first over REST.
+    """Serves a model on free ports of this host, and replays all stored requests over gRPC and the first over REST.
 
-    Must be called on the main thread, which the server's event loop takes.
+    Must be called on the main thread, on which the server's event loop runs.
 
     Args:
-        model_folder: A SavedModel with PredictLog records in `assets.extra/tf_serving_warmup_requests`.
+        model_folder: Folder of a SavedModel with PredictLog records in its `serving.saved_model_files.WARMUP_FILE`.
 
     Returns:
-        Requests answered as stored.
+        Number of replayed requests.
 
     Raises:
-        ReplayError: The server does not start with the model, or answers differently.
+        ReplayError: The server does not start with the model, or a response differs from the stored one.
     """
-    answered: list[int] = []
+    counts: list[int] = []
     failures: list[Exception] = []
     with TemporaryDirectory() as base:
         Path(base, "1").symlink_to(Path(model_folder).resolve(), target_is_directory=True)
-        # Warm-up would run the same requests a third time; a retry would tell nothing new.
+        # Warm-up would run the same requests a third time, and retrying a failed load would fail again.
         config = ServerConfig(
             port=FREE_PORT, rest_api_port=FREE_PORT, enable_model_warmup=False, max_num_load_retries=0
         )
 
-        def ask(server: ModelServer, addresses: Addresses) -> None:
+        def replay(server: ModelServer, addresses: Addresses) -> None:
             try:
-                answered.append(_over_grpc(str(addresses.grpc), model_folder))
+                counts.append(_over_grpc(str(addresses.grpc), model_folder))
                 _over_rest(str(addresses.rest), model_folder)
-            except Exception as error:  # carried to the main thread
+            except Exception as error:  # raised again on the main thread
                 failures.append(error)
             finally:
                 server.end()
 
         def ready(server: ModelServer, addresses: Addresses) -> None:
-            threading.Thread(target=ask, args=(server, addresses), daemon=True).start()
+            threading.Thread(target=replay, args=(server, addresses), daemon=True).start()
 
         try:
             run_server(config, ready, [ModelConfig(_MODEL, base)])
         except ServingError as error:
-            raise ReplayError(f"the model server does not serve it: {error.message}") from error
+            raise ReplayError(f"the model server cannot serve {model_folder}: {error.message}") from error
     if failures:
-        raise ReplayError(f"asked through the model server: {failures[0]}") from failures[0]
-    return answered[0]
+        raise ReplayError(f"through the model server: {failures[0]}") from failures[0]
+    return counts[0]
 
 
 def _over_grpc(address: str, model_folder: str) -> int:
@@ -73,10 +73,10 @@ def _over_grpc(address: str, model_folder: str) -> int:
             request.model_spec.name = _MODEL
             request.model_spec.ClearField("version")
             try:
-                answer = stub.Predict(request, timeout=60)
+                response = stub.Predict(request, timeout=60)
             except grpc.RpcError as error:
                 raise ReplayError(f"{request.model_spec.signature_name}: {error.details()}") from error
-            received = {name: tf.make_ndarray(value) for name, value in answer.outputs.items()}
+            received = {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
             compare(request.model_spec.signature_name, log, received)
     return len(logs)
 

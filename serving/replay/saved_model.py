@@ -1,4 +1,4 @@
-"""Replays the requests stored in a SavedModel and compares the answers: does the model work outside its trainer?"""
+"""Replay of the requests stored in a SavedModel, which shows whether the model works outside its trainer."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,27 +8,29 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-REQUESTS = Path("assets.extra", "tf_serving_warmup_requests")
-# Largest difference between two processes on one machine, where other kernels give other last digits: of a number up to
-# 1, such as a probability, as it is; of a larger one, such as a log-probability in nats, relative to it.
+from serving.saved_model_files import WARMUP_FILE
+
+# Largest difference between two processes on one host, whose kernels may differ in the last digits: absolute for
+# numbers up to 1, such as probabilities, and relative for larger ones, such as log-probabilities in nats.
 TOLERANCE = 1e-5
 
 
 class ReplayError(Exception):
-    """The model does not load, lacks requests, or answers differently from what is stored."""
+    """The model does not load, has no stored requests, or gives a response that differs from the stored one."""
 
 
 def replay(model_folder: str) -> dict[str, int]:
-    """Replays all stored requests.
+    """Replays all stored requests and compares the outputs.
 
     Args:
-        model_folder: a SavedModel with PredictLog records in `assets.extra/tf_serving_warmup_requests`.
+        model_folder: Folder of a SavedModel with PredictLog records in its `WARMUP_FILE`.
 
     Returns:
-        Requests replayed, by signature.
+        Number of replayed requests by signature.
 
     Raises:
-        ReplayError: naming the signature, the output and the largest difference.
+        ReplayError: An output differs (the message names the signature, the output and the largest difference), or a
+            signature has no stored request.
     """
     requests = list(stored_requests(model_folder))
     model = tf.saved_model.load(model_folder)
@@ -36,11 +38,11 @@ def replay(model_folder: str) -> dict[str, int]:
     for log in requests:
         signature = log.request.model_spec.signature_name
         if signature not in model.signatures:
-            raise ReplayError(f"{model_folder} has no signature {signature!r}, which a stored request asks for")
-        answer = model.signatures[signature](
+            raise ReplayError(f"{model_folder} has no signature {signature!r}, which a stored request names")
+        outputs = model.signatures[signature](
             **{name: tf.constant(tf.make_ndarray(value)) for name, value in log.request.inputs.items()}
         )
-        compare(signature, log, {name: value.numpy() for name, value in answer.items()})
+        compare(signature, log, {name: value.numpy() for name, value in outputs.items()})
         counts[signature] += 1
     missing = [signature for signature, count in counts.items() if count == 0]
     if missing:
@@ -49,33 +51,33 @@ def replay(model_folder: str) -> dict[str, int]:
 
 
 def stored_requests(model_folder: str) -> Iterator[Any]:
-    """The PredictLogs that a SavedModel stores: each a request and its answer.
+    """Yields the PredictLogs that a SavedModel stores, each a request and its response.
 
     Raises:
-        ReplayError: There are none.
+        ReplayError: The SavedModel has no file of them.
     """
-    file = Path(model_folder) / REQUESTS
+    file = Path(model_folder) / WARMUP_FILE
     if not file.is_file():
-        raise ReplayError(f"{model_folder} has no {REQUESTS}: without requests nothing can be replayed")
+        raise ReplayError(f"{model_folder} has no {WARMUP_FILE}; export the model with stored requests")
     for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
         yield prediction_log_pb2.PredictionLog.FromString(record).predict_log
 
 
 def compare(signature: str, log: Any, received: Mapping[str, np.ndarray]) -> None:
-    """Compares an answer with the stored one.
+    """Compares a response with the stored one.
 
     Args:
-        signature: That was asked.
-        log: A PredictLog.
-        received: Arrays by name of output.
+        signature: Name of the signature, for errors.
+        log: The PredictLog that holds the stored response.
+        received: Outputs of the response, by name.
 
     Raises:
-        ReplayError: They differ.
+        ReplayError: An output is missing or differs.
     """
     expected = {name: tf.make_ndarray(value) for name, value in log.response.outputs.items()}
     for name in expected:
         if name not in received:
-            raise ReplayError(f"{signature}: {name} is missing in the answer")
+            raise ReplayError(f"{signature}: {name} is missing in the response")
         _compare(signature, name, expected, received[name])
 
 
@@ -98,7 +100,7 @@ def _compare(signature: str, name: str, outputs: dict[str, np.ndarray], received
 
 
 def _decided(scores: np.ndarray) -> np.ndarray:
-    """Where the order of the labels cannot be a matter of rounding: scores apart from both neighbours."""
+    """Returns where the order of the classes does not depend on rounding: the score differs from both neighbours."""
     apart = -np.diff(scores, axis=-1) > 2 * TOLERANCE
     edge = np.ones((*scores.shape[:-1], 1), bool)
     return np.concatenate([edge, apart], -1) & np.concatenate([apart, ~edge], -1)

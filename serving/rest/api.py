@@ -1,34 +1,33 @@
-"""TensorFlow Serving's REST API: `/v1/...`, and the metrics."""
+"""TensorFlow Serving's REST API: `/v1/...` and the metrics."""
 
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
+
+from starlette.types import Receive, Scope, Send
 
 from serving.admission.gate import Gate, RequestRecord
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
-from serving.inference import Core
+from serving.inference import Inference
 from serving.manager.model_manager import Handle
 from serving.metrics import Metrics
 from serving.model_spec import ModelSpec
 from serving.rest.body import TOO_LARGE, BodyTooLargeError, Disconnected, read_body
-from serving.rest.json_answers import write_classes, write_columns, write_error, write_regressions, write_rows
+from serving.rest.json_answers import write_classification, write_columns, write_error, write_regressions, write_rows
 from serving.rest.json_examples import read_examples
 from serving.rest.json_tensors import read_tensors
 from serving.rest.json_text import request_object
 from serving.rest.metrics_path import metrics_path
 from serving.rest.routes import CLASSIFY, METADATA, PREDICT, REGRESS, STATUS, Route, find_route
-from serving.signature import DEFAULT_SIGNATURE, Signature
+from serving.saved_model_files import DEFAULT_SIGNATURE
+from serving.signature import Signature
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Answer = tuple[int, bytes]
-Call = Callable[[Handle, Signature, Sequence[bytes]], Awaitable[Any]]
-Write = Callable[[Any], bytes]
+Response = tuple[int, bytes]  # status, body
+OnExamples = Callable[[Handle, Signature, Sequence[bytes]], Awaitable[Any]]
 T = TypeVar("T")
 
 _JSON, _TEXT = (b"content-type", b"application/json"), (b"content-type", b"text/plain; charset=utf-8")
@@ -37,40 +36,40 @@ _CORS = [
     (b"access-control-allow-methods", b"POST, GET"),
     (b"access-control-allow-headers", b"Content-Type"),
 ]
-# From this many bytes on a thread reads and writes JSON, so that other requests go on meanwhile. A hop to a thread and
-# back costs 0.1 ms; 64 KB take 0.4 ms when all is well, and 60 ms at worst, in the parser that takes everything.
+# From this many bytes on, JSON is read and written on a thread, so that it does not hold up other requests. A hop to a
+# thread and back costs 0.1 ms; 64 KB take 0.4 ms in orjson, and up to 60 ms in the tolerant reader.
 _LARGE = 64 * 1024
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class RestApi:
-    """An ASGI callable.
+    """ASGI application of the REST API.
 
     Args:
-        core: Answers.
-        gate: Counts, limits and drains.
+        inference: Inference that answers the requests.
+        gate: Admission control, which counts, limits and refuses requests.
         config: All settings.
-        metrics: What the metrics' page shows.
+        metrics: Metrics of the server.
 
     Raises:
         ServingError: `config.monitoring_config_file` is wrong.
     """
 
-    def __init__(self, core: Core, gate: Gate, config: ServerConfig, metrics: Metrics) -> None:
-        self._core, self._gate, self._metrics = core, gate, metrics
+    def __init__(self, inference: Inference, gate: Gate, config: ServerConfig, metrics: Metrics) -> None:
+        self._inference, self._gate, self._metrics = inference, gate, metrics
         self._metrics_path = metrics_path(config.monitoring_config_file)
         self._max_body_bytes = config.max_body_bytes
         milliseconds = config.rest_api_timeout_in_ms
         self._seconds = milliseconds / 1000 if milliseconds > 0 else None
         self._cors = _CORS if config.rest_api_enable_cors_support else []
-        self._inference: dict[str, Callable[[ModelSpec, dict, int, RequestRecord], Awaitable[bytes]]] = {
+        self._apis: dict[str, Callable[[ModelSpec, dict, int, RequestRecord], Awaitable[bytes]]] = {
             PREDICT: self._predict,
-            CLASSIFY: partial(self._on_examples, core.classify, write_classes),
-            REGRESS: partial(self._on_examples, core.regress, write_regressions),
+            CLASSIFY: partial(self._on_examples, inference.classify, write_classification),
+            REGRESS: partial(self._on_examples, inference.regress, write_regressions),
         }
 
-    def takes(self, path: str) -> bool:
-        """Whether a path is answered here."""
+    def handles(self, path: str) -> bool:
+        """Whether a path belongs to this API."""
         return path[:4].lower() == "/v1/" or path == self._metrics_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,13 +84,13 @@ class RestApi:
             return
         await _reply(send, status, body, [_JSON, *self._cors])
 
-    def _show_metrics(self, scope: Scope) -> Answer:
+    def _show_metrics(self, scope: Scope) -> Response:
         if query := scope["query_string"]:
-            asked = f"{scope['path']}?{query.decode('latin-1')}"
-            return 400, f"Unexpected path: {asked}. Should be {self._metrics_path}".encode()
+            target = f"{scope['path']}?{query.decode('latin-1')}"
+            return 400, f"Unexpected path: {target}. Should be {self._metrics_path}".encode()
         return 200, self._metrics.text().encode()
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
         try:
             route = find_route(scope)
         except ServingError as error:
@@ -104,21 +103,21 @@ class RestApi:
             status = TOO_LARGE if isinstance(error, BodyTooLargeError) else error.code.http
             return status, write_error(error.message)
         except TimeoutError:
-            took = f"the request took longer than {self._seconds:g} s (--rest-api-timeout-in-ms)"
-            return Code.DEADLINE_EXCEEDED.http, write_error(f"Timed out waiting for notification; {took}")
+            cause = f"the request took longer than {self._seconds:g} s (--rest-api-timeout-in-ms)"
+            return Code.DEADLINE_EXCEEDED.http, write_error(f"Timed out waiting for notification; {cause}")
         except Disconnected:
             raise
         except Exception:
-            _LOG.exception("%s %s", scope["method"], scope["path"])
+            logger.exception("%s %s", scope["method"], scope["path"])
             return Code.INTERNAL.http, write_error("internal error; the server's log has the details")
 
-    def _refuse(self, error: ServingError) -> Answer:
-        """Answers what is no route; it is counted and logged as all requests are."""
+    def _refuse(self, error: ServingError) -> Response:
+        """Refuses a request whose path is not a route; it is counted and logged as every request is."""
         try:
             with self._gate.request("", "REST"):
                 raise error
-        except ServingError as said:
-            return said.code.http, write_error(said.message)
+        except ServingError as refusal:  # the given error, or that of the admission control
+            return refusal.code.http, write_error(refusal.message)
 
     async def _respond(self, route: Route, scope: Scope, receive: Receive, record: RequestRecord) -> bytes:
         if route.api == STATUS:
@@ -127,58 +126,58 @@ class RestApi:
             return self._metadata(route.spec, record)
         async with asyncio.timeout(self._seconds):
             body = await read_body(scope["headers"], receive, self._max_body_bytes)
-            document = await _in_turn(len(body), request_object, body)
+            document = await _run(len(body), request_object, body)
             record.signature = document.get("signature_name") or DEFAULT_SIGNATURE
-            return await self._inference[route.api](route.spec, document, len(body), record)
+            return await self._apis[route.api](route.spec, document, len(body), record)
 
     async def _predict(self, spec: ModelSpec, document: dict, size: int, record: RequestRecord) -> bytes:
-        with self._core.acquire(spec) as held:
+        with self._inference.acquire(spec) as held:
             record.version = held.version
             signature = held.servable.signature(record.signature)
             if signature is None:
                 raise invalid(
                     f'Serving signature name: "{record.signature}" not found in signature def; {_signatures(held)}'
                 )
-            tensors = await _in_turn(size, read_tensors, document, signature.inputs)
+            tensors = await _run(size, read_tensors, document, signature.inputs)
             record.rows = tensors.rows
-            outputs = await self._core.predict(held, signature, tensors.arrays)
-        size = sum(array.size for array in outputs.values())  # to write a number takes 20 ns, to read a byte 6 ns
-        return await _in_turn(size, write_rows if tensors.by_row else write_columns, outputs, signature.outputs)
+            outputs = await self._inference.predict(held, signature, tensors.arrays)
+        size = sum(array.size for array in outputs.values())  # writing a number takes 20 ns, reading a byte 6 ns
+        return await _run(size, write_rows if tensors.by_row else write_columns, outputs, signature.outputs)
 
     async def _on_examples(
         self,
-        call: Call,
+        call: OnExamples,
         write: Callable[[Any], bytes],
         spec: ModelSpec,
         document: dict,
         size: int,
         record: RequestRecord,
     ) -> bytes:
-        examples = await _in_turn(size, read_examples, document)
-        with self._core.acquire(spec) as held:
+        examples = await _run(size, read_examples, document)
+        with self._inference.acquire(spec) as held:
             record.version, record.rows = held.version, len(examples)
             signature = held.servable.signature(record.signature)
             if signature is None:
                 raise invalid(f"No signature was found with the name: {record.signature}; {_signatures(held)}")
-            answer = await call(held, signature, examples)
-        return await _in_turn(size, write, answer)
+            output = await call(held, signature, examples)
+        return await _run(size, write, output)
 
     def _status(self, spec: ModelSpec) -> bytes:
-        """All versions of a model, or one; a label is not looked at, as TensorFlow Serving does not."""
+        """Writes the status of one version or of all; ignores a version label, as TensorFlow Serving does."""
         versions = [
             {
                 "version": str(each.version),
                 "state": each.state.name,
                 "status": {"error_code": each.code.name, "error_message": each.message},
             }
-            for each in self._core.models.statuses(spec.name, spec.version)
+            for each in self._inference.models.statuses(spec.name, spec.version)
         ]
         return _pretty({"model_version_status": versions})
 
     def _metadata(self, spec: ModelSpec, record: RequestRecord) -> bytes:
         from google.protobuf.json_format import MessageToDict
 
-        with self._core.acquire(spec) as held:
+        with self._inference.acquire(spec) as held:
             record.version = held.version
             signatures = {
                 name: MessageToDict(
@@ -190,8 +189,8 @@ class RestApi:
         return _pretty({"model_spec": model_spec, "metadata": {"signature_def": {"signature_def": signatures}}})
 
 
-async def _in_turn(size: int, call: Callable[..., T], *args: Any) -> T:
-    """Calls at once what is short, and on a thread what is not."""
+async def _run(size: int, call: Callable[..., T], *args: Any) -> T:
+    """Calls a function whose time depends on a size: directly if it is small, else on a thread."""
     if size < _LARGE:
         return call(*args)
     return await asyncio.to_thread(call, *args)
@@ -201,11 +200,11 @@ def _signatures(held: Handle) -> str:
     return f"this model has {', '.join(sorted(held.servable.signatures))}"
 
 
-def _pretty(answer: dict[str, Any]) -> bytes:
-    return json.dumps(answer, indent=1, ensure_ascii=False).encode() + b"\n"
+def _pretty(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
-def _preflight(scope: Scope) -> Answer:
+def _preflight(scope: Scope) -> Response:
     origin = next((value for name, value in scope["headers"] if name == b"origin"), b"")
     if b"http://" in origin or b"https://" in origin:
         return 200, b""

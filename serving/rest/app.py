@@ -1,54 +1,51 @@
-"""What listens on the HTTP port: TensorFlow Serving's REST API, and beside it health, description and the demo page."""
-
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+"""The application on the HTTP port: TensorFlow Serving's REST API, health checks, OpenAPI and the demo page."""
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from serving.admission.gate import Gate
 from serving.admission.tokens import check_token
 from serving.config import ServerConfig
 from serving.errors import ServingError
-from serving.inference import Core
+from serving.inference import Inference
 from serving.metrics import Metrics
 from serving.rest.api import RestApi
 from serving.rest.demo_page import routes
 from serving.rest.openapi import description
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
 
 class HttpApp:
-    """An ASGI application. `/v1/...` skips Starlette's routing, which would cost as much as a small model.
+    """ASGI application. `/v1/...` bypasses Starlette's routing, which takes as long as a small model.
 
     Args:
-        core: Answers.
-        gate: Counts, limits and drains.
+        inference: Inference that answers the requests.
+        gate: Admission control, which counts, limits and refuses requests.
         config: All settings.
-        metrics: What `/monitoring/prometheus/metrics` shows.
-        token: Bearer token that `/v1/...` and metrics need; the page and health do not.
+        metrics: Metrics of the server.
+        token: Bearer token that `/v1/...` and the metrics need, unlike the page and health checks; None accepts all
+            requests.
     """
 
-    def __init__(self, core: Core, gate: Gate, config: ServerConfig, metrics: Metrics, token: str | None) -> None:
-        self._core, self._gate, self._token = core, gate, token
-        self._api = RestApi(core, gate, config, metrics)
+    def __init__(
+        self, inference: Inference, gate: Gate, config: ServerConfig, metrics: Metrics, token: str | None
+    ) -> None:
+        self._inference, self._gate, self._token = inference, gate, token
+        self._api = RestApi(inference, gate, config, metrics)
         self._rest = Starlette(
             routes=[
                 Route("/healthz", self._live),
                 Route("/readyz", self._ready),
                 Route("/openapi.json", self._describe),
-                *routes(core, config),
+                *routes(inference, config),
             ]
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        if scope["type"] != "http" or not self._api.takes(scope["path"]):
+        if scope["type"] != "http" or not self._api.handles(scope["path"]):
             await self._rest(scope, receive, send)
             return
         if self._token is not None:
@@ -66,7 +63,7 @@ class HttpApp:
     async def _ready(self, _: Request) -> Response:
         if self._gate.draining:
             return PlainTextResponse("draining\n", 503)
-        available = self._core.models.available()
+        available = self._inference.models.available()
         waiting = [name for name, versions in available.items() if not versions]
         if waiting:
             return PlainTextResponse(f"no version available: {', '.join(waiting)}\n", 503)

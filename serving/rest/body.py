@@ -1,44 +1,44 @@
-"""A request's body: read from the connection, unpacked, and never larger than allowed."""
+"""Reading of a request's body from the connection, with decompression and a limit of its size."""
 
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from collections.abc import Iterable
+
+from starlette.types import Receive
 
 from serving.errors import Code, ServingError, invalid
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-_GZIP = 16 + zlib.MAX_WBITS  # zlib's way to say: with gzip's header
+_GZIP = 16 + zlib.MAX_WBITS  # makes zlib expect gzip's header
 TOO_LARGE = 413
 
 
 class BodyTooLargeError(ServingError):
-    """A body that is longer than allowed: RESOURCE_EXHAUSTED, and 413 over HTTP."""
+    """A body larger than the limit: RESOURCE_EXHAUSTED, and 413 over HTTP."""
 
 
-class Disconnected(Exception):  # noqa: N818  # nobody is there to be told
-    """The client went away before its request was complete."""
+class Disconnected(Exception):  # noqa: N818  # not an error of the server, and there is no client to report it to
+    """The client disconnected before its request was complete."""
 
 
 async def read_body(headers: Iterable[tuple[bytes, bytes]], receive: Receive, limit: int) -> bytes:
     """Reads a whole body.
 
     Args:
-        headers: ASGI's: names in lower case.
-        receive: ASGI's.
-        limit: Most bytes, both as sent and unpacked.
+        headers: Headers of the ASGI scope, with names in lower case.
+        receive: Function of the ASGI server that returns the next message.
+        limit: Most bytes of the body, both before and after decompression.
 
     Raises:
-        BodyTooLargeError: It is longer as sent; it is not read to its end.
-        ServingError: INVALID_ARGUMENT for gzip that is damaged, or longer when unpacked: TensorFlow Serving takes that
-            for an empty document, and says that it is empty.
+        BodyTooLargeError: The body as sent exceeds the limit; the rest of it is not read.
+        ServingError: INVALID_ARGUMENT if gzip data is damaged or exceeds the limit when decompressed; the message is
+            that of an empty document, because TensorFlow Serving treats such a body as empty.
         Disconnected: The connection ended.
     """
-    packed = False
+    compressed = False
     for name, value in headers:
         if name == b"content-length" and value.isdigit() and int(value) > limit:
             raise _too_large(limit)
         if name == b"content-encoding":
-            packed = b"gzip" in value.lower()
+            compressed = b"gzip" in value.lower()
     message = await receive()
     body = message.get("body", b"")
     if message.get("more_body"):
@@ -54,26 +54,26 @@ async def read_body(headers: Iterable[tuple[bytes, bytes]], receive: Receive, li
         raise Disconnected
     if len(body) > limit:
         raise _too_large(limit)
-    return _unpacked(body, limit) if packed else body
+    return _decompressed(body, limit) if compressed else body
 
 
 def _too_large(limit: int) -> BodyTooLargeError:
     return BodyTooLargeError(
         Code.RESOURCE_EXHAUSTED,
-        f"the request is larger than {limit} bytes; send less at a time, or raise --max-body-bytes",
+        f"the request is larger than {limit} bytes; split it, or increase --max-body-bytes",
     )
 
 
-def _unpacked(body: bytes, limit: int) -> bytes:
-    unpacker = zlib.decompressobj(_GZIP)
+def _decompressed(body: bytes, limit: int) -> bytes:
+    decompressor = zlib.decompressobj(_GZIP)
     try:
-        plain = unpacker.decompress(body, limit + 1)
+        plain = decompressor.decompress(body, limit + 1)
     except zlib.error as error:
         raise _empty(f"the gzip body is damaged: {error}") from error
     if len(plain) > limit:
-        raise _empty(f"the gzip body is larger than {limit} bytes when unpacked")
-    if not unpacker.eof:
-        raise _empty("the gzip body is cut off")
+        raise _empty(f"the gzip body is larger than {limit} bytes when decompressed")
+    if not decompressor.eof:
+        raise _empty("the gzip body is truncated")
     return plain
 
 

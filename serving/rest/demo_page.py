@@ -15,15 +15,13 @@ from serving.admission.tokens import check_token, read_token
 from serving.config import ServerConfig
 from serving.errors import ServingError
 from serving.model_spec import ModelSpec
+from serving.saved_model_files import RESULTS_FILE
 
 if TYPE_CHECKING:
-    from serving.inference import Core
+    from serving.inference import Inference
 
 FILES = Path(__file__).parents[1] / "web"
-# Written beside the model by whoever judged it: {"figures": [{"name", "split", "value", "unit", "low", "high"}],
-# "warnings": [...], "mlflow": {"experiment_id", "run_id"}}.
-RESULTS_FILE = "assets.extra/results.json"
-# No page, script or style of elsewhere, whatever a label or a model's name may hold.
+# Nothing is loaded from other hosts, whatever a class name or a model's name may contain.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -33,12 +31,12 @@ _HEADERS = {
 }
 
 
-def routes(core: "Core", config: ServerConfig) -> Sequence[BaseRoute]:
-    """The page, its files, and `/models.json`, which wants the bearer token where there is one.
+def routes(inference: "Inference", config: ServerConfig) -> Sequence[BaseRoute]:
+    """Returns the routes of the page, its files, and `/models.json`, which requires the bearer token if there is one.
 
     Args:
-        core: Has the models.
-        config: Address of MLflow, and the token's file.
+        inference: Inference whose models the page lists.
+        config: Settings, of which the address of MLflow and the file of the bearer token are used.
     """
     token = read_token(config.bearer_token_file)
 
@@ -51,29 +49,34 @@ def routes(core: "Core", config: ServerConfig) -> Sequence[BaseRoute]:
                 check_token(request.headers.get("authorization", ""), token)
             except ServingError as error:
                 return JSONResponse({"error": error.message}, error.code.http, {"WWW-Authenticate": "Bearer"})
-        listed = await run_in_threadpool(_models, core)
+        listed = await run_in_threadpool(_models, inference)
         return JSONResponse({"models": listed, "mlflow_url": config.mlflow_url}, headers={"Cache-Control": "no-store"})
 
     return [Route("/", page), Route("/models.json", models), Mount("/web", StaticFiles(directory=FILES))]
 
 
-def _models(core: "Core") -> list[dict[str, Any]]:
-    """Every model: its available versions, newest first, and the results of the newest."""
+def _models(inference: "Inference") -> list[dict[str, Any]]:
+    """Lists every model with its available versions, newest first, and the results of the newest."""
     return [
-        {"name": name, "versions": sorted(versions, reverse=True), "results": _results(core, name)}
-        for name, versions in core.models.available().items()
+        {"name": name, "versions": sorted(versions, reverse=True), "results": _results(inference, name)}
+        for name, versions in inference.models.available().items()
     ]
 
 
-def _results(core: "Core", name: str) -> Any:
-    from tensorflow import io  # models may lie in a bucket
+def _results(inference: "Inference", name: str) -> Any:
+    """Returns the content of the model's results file; None if there is none.
+
+    Its format is {"figures": [{"name", "split", "value", "unit", "low", "high"}], "warnings": [...],
+    "mlflow": {"experiment_id", "run_id"}}.
+    """
+    from tensorflow import io  # the model may be in a bucket
 
     try:
-        with core.acquire(ModelSpec(name)) as held:
+        with inference.acquire(ModelSpec(name)) as held:
             file = f"{held.servable.folder.rstrip('/')}/{RESULTS_FILE}"
             if not io.gfile.exists(file):
                 return None
             with io.gfile.GFile(file) as text:
                 return json.loads(text.read())
-    except Exception:  # unloaded meanwhile, no JSON, a file system's own error: the page shows no figures then
+    except Exception:  # unloaded meanwhile, not JSON, or an error of any file system: the page then shows no results
         return None

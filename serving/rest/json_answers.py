@@ -1,4 +1,4 @@
-"""Arrays to the JSON of an answer: compact, numbers as short as they can be without loss, at orjson's speed."""
+"""Conversion of arrays to the JSON of a response: compact, with the shortest exact numbers, at orjson's speed."""
 
 import base64
 import json
@@ -10,30 +10,30 @@ import numpy as np
 import orjson
 
 from serving.errors import invalid
-from serving.inference import Classes
+from serving.inference import Classification
 from serving.signature import TensorSpec
 
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 _WRITTEN = {"float", "double", "int8", "uint8", "int16", "int32", "int64", "uint32", "uint64", "bool", "string"}
-# Outputs whose name ends so are written as base64.
+# Outputs whose name has this suffix are written as base64.
 _BYTES_SUFFIX = "_bytes"
 Specs = Mapping[str, TensorSpec]
 
 
 def write_rows(outputs: Mapping[str, np.ndarray], specs: Specs) -> bytes:
-    """`{"predictions": [...]}`: one value per row, or one object per row where there are several outputs.
+    """Writes `{"predictions": [...]}`: one value per row, or one object per row if there are several outputs.
 
     Raises:
-        ServingError: The outputs have no common first dimension, or a type that JSON does not have.
+        ServingError: INVALID_ARGUMENT if the outputs have no common first dimension or a type that JSON lacks.
     """
     _check_types(outputs, specs)
     rows: int | None = None
     for alias, array in outputs.items():
         if not array.ndim:
-            raise invalid(f'Tensor name: {alias} has no shape information ; ask with "inputs" instead of "instances"')
+            raise invalid(f'Tensor name: {alias} has no shape information ; send "inputs" instead of "instances"')
         if rows not in (None, len(array)):
             raise invalid(
-                f"Tensor name: {alias} has inconsistent batch size: {len(array)} expecting: {rows}; ask with "
+                f"Tensor name: {alias} has inconsistent batch size: {len(array)} expecting: {rows}; send "
                 '"inputs" instead of "instances"'
             )
         rows = len(array)
@@ -46,37 +46,37 @@ def write_rows(outputs: Mapping[str, np.ndarray], specs: Specs) -> bytes:
 
 
 def write_columns(outputs: Mapping[str, np.ndarray], specs: Specs) -> bytes:
-    """`{"outputs": value}`, or `{"outputs": {name: value}}` where there are several.
+    """Writes `{"outputs": value}`, or `{"outputs": {name: value}}` if there are several outputs.
 
     Raises:
-        ServingError: A type that JSON does not have.
+        ServingError: INVALID_ARGUMENT if an output has a type that JSON lacks.
     """
     _check_types(outputs, specs)
     values = {alias: _value(alias, array) for alias, array in outputs.items()}
-    answer = next(iter(values.values())) if len(values) == 1 else values
-    return orjson.dumps({"outputs": answer}, option=_NUMPY)
+    content = next(iter(values.values())) if len(values) == 1 else values
+    return orjson.dumps({"outputs": content}, option=_NUMPY)
 
 
-def write_classes(classes: Classes) -> bytes:
-    """`{"results": [[[label, score], ...], ...]}`.
+def write_classification(found: Classification) -> bytes:
+    """Writes `{"results": [[[class, score], ...], ...]}`.
 
     Args:
-        classes: A missing label is "", a missing score is 0.
+        found: Classes and scores; a missing class is written as "", a missing score as 0.
     """
-    found = classes.labels if classes.labels is not None else classes.scores
-    if found is None or not len(found):
+    present = found.classes if found.classes is not None else found.scores
+    if present is None or not len(present):
         raise invalid("Cannot convert empty ClassificationResults to JSON")
-    labels: Any = [[""] * found.shape[1]] * len(found)
-    if classes.labels is not None:
-        labels = _value("", classes.labels)
-    scores = np.zeros(found.shape, np.float32) if classes.scores is None else classes.scores
-    rows = zip(labels, scores, strict=True)
-    results = [list(zip(row_labels, _each("", row_scores), strict=True)) for row_labels, row_scores in rows]
+    classes: Any = [[""] * present.shape[1]] * len(present)
+    if found.classes is not None:
+        classes = _value("", found.classes)
+    scores = np.zeros(present.shape, np.float32) if found.scores is None else found.scores
+    rows = zip(classes, scores, strict=True)
+    results = [list(zip(row_classes, _each("", row_scores), strict=True)) for row_classes, row_scores in rows]
     return orjson.dumps({"results": results}, option=_NUMPY)
 
 
 def write_regressions(values: np.ndarray) -> bytes:
-    """`{"results": [...]}`.
+    """Writes `{"results": [...]}`.
 
     Args:
         values: Floats, shape (examples,).
@@ -87,7 +87,13 @@ def write_regressions(values: np.ndarray) -> bytes:
 
 
 def write_error(message: str) -> bytes:
-    """`{"error": "..."}`, byte for byte as TensorFlow Serving writes it."""
+    """Writes `{"error": "..."}`, byte for byte as TensorFlow Serving does.
+
+    >>> print(write_error("Input is empty").decode())
+    {
+        "error": "Input is empty"
+    }
+    """
     clean = message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return b'{\n    "error": ' + orjson.dumps(clean) + b"\n}"
 
@@ -98,12 +104,12 @@ def _check_types(outputs: Mapping[str, np.ndarray], specs: Specs) -> None:
     for alias in outputs:
         if specs[alias].type_name not in _WRITTEN:
             raise invalid(
-                f"Failed to write JSON value for tensor type: {specs[alias].type_name} (output {alias}); ask over gRPC"
+                f"Failed to write JSON value for tensor type: {specs[alias].type_name} (output {alias}); use gRPC"
             )
 
 
 def _value(alias: str, array: np.ndarray) -> Any:
-    """What orjson writes as this array."""
+    """Returns an object that orjson writes as this array."""
     if array.dtype == object:
         as_base64 = alias.endswith(_BYTES_SUFFIX)
         texts = np.empty(array.size, object)
@@ -120,7 +126,7 @@ def _value(alias: str, array: np.ndarray) -> Any:
 
 
 def _each(alias: str, array: np.ndarray) -> Sequence:
-    """What orjson writes as each row of this array."""
+    """Returns objects that orjson writes as the rows of this array."""
     if array.dtype == object:
         return _value(alias, array)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -134,9 +140,9 @@ def _with_infinities(array: np.ndarray) -> bytes:
     text = orjson.dumps(array, option=_NUMPY)
     if array.dtype.kind != "f":
         return text
-    # orjson writes null for what is not finite. Nothing else in the text is null, so these go back in order.
-    odd = iter(array[~np.isfinite(array)].tolist())
-    return re.sub(b"null", lambda _: json.dumps(next(odd)).encode(), text)
+    # orjson writes null for numbers that are not finite; no other null is in the text, so they are replaced in order.
+    not_finite = iter(array[~np.isfinite(array)].tolist())
+    return re.sub(b"null", lambda _: json.dumps(next(not_finite)).encode(), text)
 
 
 def _string(value: bytes, as_base64: bool) -> Any:
@@ -144,6 +150,6 @@ def _string(value: bytes, as_base64: bool) -> Any:
         return {"b64": base64.b64encode(value).decode()}
     try:
         return value.decode()
-    except UnicodeDecodeError:  # the bytes as they are, which most clients refuse, as they do TensorFlow Serving's
+    except UnicodeDecodeError:  # written unchanged, as by TensorFlow Serving, although most clients refuse the text
         text = value.decode("utf-8", "surrogateescape")
         return orjson.Fragment(json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""One JSON value to one array: at NumPy's speed when it fits, else with TensorFlow Serving's reason why it does not."""
+"""Conversion of one JSON value to one array, at NumPy's speed, and TensorFlow Serving's error if it does not fit."""
 
 import binascii
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from serving.errors import Code, ServingError, invalid
 from serving.rest.json_text import shown, type_name
 from serving.signature import TensorSpec
 
-MAX_RANK = 64  # NumPy's
+MAX_RANK = 64  # of a NumPy array
 _SPACES = str.maketrans("", "", " \t\n\r\v\f")
 _INT32 = (-(2**31), 2**31 - 1)
-# What an integer token may be; TensorFlow Serving keeps the small types in 32 bits and lets them wrap afterwards.
+# Ranges of integers. TensorFlow Serving checks the small types as 32-bit integers and lets them wrap afterwards.
 _RANGES = {
     "int8": _INT32,
     "uint8": _INT32,
@@ -29,14 +29,14 @@ _BOOL, _STRING = "bool", "string"
 
 
 def to_array(value: Any, spec: TensorSpec) -> np.ndarray | None:
-    """The array of a JSON value.
+    """Converts a JSON value to an array.
 
     Args:
-        value: A scalar, or lists of lists of scalars.
-        spec: Tells the type; the shape is the value's own.
+        value: A scalar, or nested lists of scalars.
+        spec: Input whose type the array gets; the shape is that of the value.
 
     Returns:
-        None if its lists are uneven or a scalar has not the type: `explain` tells.
+        The array; None if the lists are uneven or a scalar has the wrong type, of which `explain` raises the error.
     """
     flat = _flat(value)
     if flat is None:
@@ -57,7 +57,7 @@ def _flat(value: Any) -> tuple[list[int], list] | None:
         if len(level) == 1:
             level = level[0]
         else:
-            # Three passes in C, 20 ns an element in all.
+            # Three passes in C take 20 ns per element in total.
             if set(map(type, level)) != {list} or set(map(len, level)) != {length}:
                 return None
             level = list(chain.from_iterable(level))
@@ -84,7 +84,7 @@ def _floats(leaves: list, dtype: np.dtype) -> np.ndarray:
     array = np.array(leaves, np.float64)
     if dtype == np.float64:
         return array
-    with np.errstate(over="ignore"):  # beyond the range of float is infinity, as in TensorFlow Serving
+    with np.errstate(over="ignore"):  # numbers out of range become infinite, as in TensorFlow Serving
         return array.astype(dtype)
 
 
@@ -92,7 +92,7 @@ def _integers(leaves: list, spec: TensorSpec) -> np.ndarray | None:
     lowest, highest = _RANGES[spec.type_name]
     try:
         array = np.array(leaves, np.int64)
-    except OverflowError:  # of the types here, only uint64 goes so far
+    except OverflowError:  # only uint64 has larger values
         if highest < 2**64 - 1 or min(leaves) < 0:
             return None
         return np.array(leaves, np.uint64)
@@ -124,15 +124,18 @@ def _bytes(leaf: Any) -> bytes:
 
 
 def is_base64(value: Any) -> bool:
-    """Whether a value is {"b64": "..."}: a string, not an object."""
+    """Whether a value is {"b64": "..."}, which stands for a string."""
     return type(value) is dict and len(value) == 1 and type(value.get("b64")) is str
 
 
 def decode_base64(text: str) -> bytes:
-    """The bytes of base64 text, as Abseil decodes it: white space is skipped, padding is either right or left out.
+    """Decodes base64 text as Abseil does: white space is skipped, and padding is either correct or omitted.
+
+    >>> decode_base64("aGk"), decode_base64("aG k=")
+    (b'hi', b'hi')
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is not base64.
     """
     try:
         return binascii.a2b_base64(text, strict_mode=True)
@@ -144,18 +147,18 @@ def decode_base64(text: str) -> bytes:
 
 
 def explain(value: Any, spec: TensorSpec, max_rank: int = MAX_RANK) -> tuple[int, list[int]]:
-    """Walks through a value in TensorFlow Serving's order.
+    """Checks a value in TensorFlow Serving's order and raises the first error.
 
     Args:
-        value: Of which `to_array` made no array, or an element of it.
-        spec: Of the tensor.
+        value: Value that `to_array` refused, or an element of it.
+        spec: Input that the value is for.
         max_rank: Most levels of lists.
 
     Returns:
-        Scalars, shape: nothing is wrong with this element by itself.
+        The number of scalars and the shape, if the value by itself has no error.
 
     Raises:
-        ServingError: What is wrong.
+        ServingError: The error, with TensorFlow Serving's message.
     """
     shape = _first_shape(value, spec, max_rank)
     return _walk(value, 0, shape, spec), shape

@@ -1,12 +1,8 @@
-"""The examples of a classify or regress request: JSON to serialized `tf.Example`s."""
+"""Conversion of the examples in a classify or regress request from JSON to serialized `tf.Example`s."""
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from serving.errors import invalid
-from serving.protobuf.packed_fields import tagged, varint_bytes
 from serving.rest.json_arrays import decode_base64, is_base64
 from serving.rest.json_text import shown, type_name
 
@@ -19,15 +15,16 @@ def read_examples(document: dict[str, Any]) -> list[bytes]:
     """Reads the examples of a request.
 
     Args:
-        document: `{"examples": [{feature: value or list, ...}, ...], "context": {...}}`, the latter for all examples.
+        document: `{"examples": [{feature: value or list, ...}, ...], "context": {...}}`; the optional context holds
+            features of all examples.
 
     Returns:
         One serialized `tf.Example` per element of `examples`.
 
     Raises:
-        ServingError: In TensorFlow Serving's words and order.
+        ServingError: INVALID_ARGUMENT with TensorFlow Serving's message for the first error in its order of checks.
     """
-    # Of two features with one name the last counts, so an example's own win over the context's.
+    # If a feature occurs twice, the last one counts, so that an example's own features override the context's.
     context = _serialized(document[_CONTEXT]) if _CONTEXT in document else b""
     if _EXAMPLES not in document:
         raise invalid(
@@ -42,43 +39,28 @@ def read_examples(document: dict[str, Any]) -> list[bytes]:
 
 
 def _serialized(value: Any) -> bytes:
-    """An Example, written here: protobuf's class of it comes with all of TensorFlow."""
+    from tensorflow.core.example.example_pb2 import Example
+
     if type(value) is not dict:
         raise invalid(f"Example must be JSON object but got JSON {type_name(value)}")
-    features = []
+    example = Example()
     for name, content in value.items():
         kind, values = _feature(name, content if type(content) is list else [content])
-        feature = _LISTS[kind](values) if kind else b""
-        # An entry of the map `features.feature`: key and value.
-        features.append(tagged(1, tagged(1, name.encode("utf-8", "replace")) + tagged(2, feature)))
-    return tagged(1, b"".join(features))
-
-
-def _bytes_list(values: list[bytes]) -> bytes:
-    return tagged(1, b"".join(tagged(1, value) for value in values))
-
-
-def _float_list(values: list[float]) -> bytes:
-    with np.errstate(over="ignore"):  # beyond the range of float is infinity
-        return tagged(2, tagged(1, np.array(values, np.float64).astype("<f4").tobytes()))
-
-
-def _int64_list(values: list[int]) -> bytes:
-    return tagged(3, tagged(1, b"".join(map(varint_bytes, values))))
-
-
-_LISTS: dict[str, Callable[[list], bytes]] = {_BYTES: _bytes_list, _FLOAT: _float_list, _INT64: _int64_list}
+        feature = example.features.feature[name.encode("utf-8", "replace").decode()]
+        if kind:
+            getattr(feature, f"{kind}_list").value.extend(values)
+    return example.SerializeToString()
 
 
 def _feature(name: str, content: list) -> tuple[str, list]:
-    """The kind of a feature, "" for an empty one, and its values."""
+    """Returns the kind of a feature, "" for an empty one, and its values."""
     kind, values = "", []
-    for value in content:
-        its_kind, its_value = _element(name, value)
-        if kind and its_kind != kind:
+    for element in content:
+        element_kind, value = _element(name, element)
+        if kind and element_kind != kind:
             raise invalid(f"Unexpected element type in feature: {name} expecting type: {kind}")
-        kind = its_kind
-        values.append(its_value)
+        kind = element_kind
+        values.append(value)
     return kind, values
 
 

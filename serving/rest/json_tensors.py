@@ -1,4 +1,4 @@
-"""The tensors of a predict request: rows ("instances") or columns ("inputs") of JSON to arrays."""
+"""Conversion of the tensors in a predict request, rows ("instances") or columns ("inputs") of JSON, to arrays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ Specs = Mapping[str, TensorSpec]
 
 @dataclass(frozen=True)
 class Tensors:
-    """What a predict request asks.
+    """Inputs of a predict request.
 
     Args:
-        arrays: By alias.
-        by_row: Whether it came in rows, as its answer then does.
+        arrays: Arrays by alias.
+        by_row: Whether the request has the row format, which its response then has too.
         rows: Length of the batch; 1 for scalars.
     """
 
@@ -34,11 +34,11 @@ def read_tensors(document: dict[str, Any], specs: Specs) -> Tensors:
     """Reads the tensors of a request.
 
     Args:
-        document: The request: `{"instances": [...]}` or `{"inputs": ...}`, one of them.
-        specs: The signature's inputs, by alias.
+        document: The request, either `{"instances": [...]}` or `{"inputs": ...}`.
+        specs: Inputs of the signature, by alias.
 
     Raises:
-        ServingError: In TensorFlow Serving's words and order.
+        ServingError: TensorFlow Serving's message for the first error in its order of checks.
     """
     if not specs:
         raise invalid("Failed to get input map for signature: it has no inputs")
@@ -80,14 +80,14 @@ def _rows(rows: list, specs: Specs) -> dict[str, np.ndarray]:
 
 
 def _column_of(rows: list, alias: str, keys: int) -> list | None:
-    """One input's values in rows that are objects with exactly `keys` keys; None if one of them is not."""
+    """Returns one input's values; None unless every row is an object that has the input and exactly `keys` keys."""
     if set(map(type, rows)) != {dict} or set(map(len, rows)) != {keys}:
         return None
     try:
         column = [row[alias] for row in rows]
     except KeyError:
         return None
-    # {"b64": "..."} is a value, even where an input has that name.
+    # {"b64": "..."} is a value, even if an input is named "b64".
     return None if alias == "b64" and any(map(is_base64, rows)) else column
 
 
@@ -96,7 +96,7 @@ def _is_named(row: Any) -> bool:
 
 
 def _wrong_row(rows: list, named: bool, specs: Specs) -> ServingError:
-    """What is wrong with the first of the rows that is."""
+    """Returns the error of the first wrong row."""
     only = next(iter(specs))
     seen: dict[str, tuple[int, list[int]]] = {}
     for i, row in enumerate(rows):
@@ -122,7 +122,7 @@ def _wrong_row(rows: list, named: bool, specs: Specs) -> ServingError:
 def _explain_item(value: Any, alias: str, specs: Specs, seen: dict[str, tuple[int, list[int]]]) -> None:
     if alias not in specs:
         raise invalid(f"JSON object: does not have named input: {alias}; the inputs are {_names(specs)}")
-    size, shape = explain(value, specs[alias], MAX_RANK - 1)  # the batch is a level, too
+    size, shape = explain(value, specs[alias], MAX_RANK - 1)  # the batch is a level too
     expected_size, expected_shape = seen.setdefault(alias, (size, shape))
     if size != expected_size:
         raise invalid(f"Expecting tensor size: {expected_size} but got: {size}")

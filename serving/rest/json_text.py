@@ -1,4 +1,4 @@
-"""JSON text to Python's objects and, for errors, back."""
+"""Conversion of JSON text to Python objects and, for error messages, back."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,20 +8,23 @@ import orjson
 from serving.errors import invalid
 from serving.rest.json_reader import JsonReader
 
-# TensorFlow Serving cuts the JSON in its errors after as many bytes.
-_MAX_TEXT, _CUT = 256, "..."
+# TensorFlow Serving truncates the JSON in its errors to this many bytes.
+_MAX_TEXT, _ELLIPSIS = 256, "..."
 _TYPE_NAMES = {type(None): "Null", dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
 
 
 def parse(body: bytes) -> Any:
-    """The JSON document in a request's body, at orjson's speed where orjson takes it.
+    """Parses the JSON document in a request's body, at orjson's speed if orjson accepts it.
+
+    >>> parse(b'{"instances": [1, 2.5]}'), parse(b"[NaN]")
+    ({'instances': [1, 2.5]}, [nan])
 
     Args:
-        body: UTF-8.
+        body: The body, in UTF-8.
 
     Returns:
-        None, bool, int (only what fits into 64 bits), float, str, list, dict. Of a repeated key in the outermost object
-        the first counts. Strings that were no UTF-8 hold lone surrogates ("surrogateescape").
+        None, bool, int (of at most 64 bits), float, str, list or dict. If a key is repeated in the outermost object,
+        its first value counts. Bytes that are not UTF-8 become lone surrogates ("surrogateescape").
 
     Raises:
         ServingError: INVALID_ARGUMENT "JSON Parse error: ...".
@@ -38,18 +41,18 @@ def parse(body: bytes) -> Any:
 
 
 def _may_repeat_a_key(body: bytes, document: dict) -> bool:
-    # No string but the keys and, perhaps, the signature's name: counting one character is 20 times as fast as counting
-    # a word, and numbers are what makes a body long.
+    # Quick check: there are no strings besides the keys and, possibly, the signature's name. Counting one character is
+    # 20 times as fast as counting a word, and long bodies mostly consist of numbers.
     if body.count(b'"') == 2 * (len(document) + (type(document.get("signature_name")) is str)):
         return False
     return any(body.count(b'"%b"' % key.encode()) > 1 for key in document)
 
 
 def request_object(body: bytes) -> dict[str, Any]:
-    """The object that every request's body must be.
+    """Parses the JSON object in a request's body.
 
     Raises:
-        ServingError: INVALID_ARGUMENT: it is no JSON, no object, or its signature's name is no string.
+        ServingError: INVALID_ARGUMENT if it is not JSON or not an object, or if its `signature_name` is not a string.
     """
     document = parse(body)
     if type(document) is not dict:
@@ -62,23 +65,27 @@ def request_object(body: bytes) -> dict[str, Any]:
 
 
 def type_name(value: Any) -> str:
-    """RapidJSON's name of a value's type."""
+    """Returns RapidJSON's name of a value's type."""
     return str(value) if type(value) is bool else _TYPE_NAMES[type(value)]
 
 
 def shown(value: Any) -> str:
-    """A value as JSON for an error message, cut after 256 bytes; takes no longer for a large value."""
+    """Formats a value as JSON for an error message, truncated to 256 bytes, in a time that does not grow with it.
+
+    >>> shown({"a": [1, float("nan")]})
+    '{"a": [1, NaN]}'
+    """
     text, length = [], 0
     for piece in _pieces(value):
         text.append(piece)
         length += len(piece)
         if length > _MAX_TEXT:
-            return "".join(text)[:_MAX_TEXT] + _CUT
+            return "".join(text)[:_MAX_TEXT] + _ELLIPSIS
     return "".join(text)
 
 
 def _pieces(value: Any) -> Iterator[str]:
-    # Every level yields a character before the next begins, so that the reader stops it after 257 levels.
+    # Each level yields a character before the next one begins, so that `shown` stops after 257 levels.
     if type(value) is list:
         yield "["
         for i, each in enumerate(value):

@@ -1,4 +1,4 @@
-"""Where the metrics are: TensorFlow Serving's `MonitoringConfig`."""
+"""The path of the metrics, from TensorFlow Serving's `MonitoringConfig`."""
 
 from pathlib import Path
 
@@ -10,14 +10,17 @@ _FIELDS = {"prometheus_config": {"enable": bool, "path": str}}
 
 
 def metrics_path(monitoring_config_file: str) -> str | None:
-    """The path of the metrics; None where they are turned off.
+    """Returns the path of the metrics, or None if they are disabled.
+
+    >>> metrics_path("")
+    '/monitoring/prometheus/metrics'
 
     Args:
-        monitoring_config_file: Text proto such as `prometheus_config { enable: true, path: "/metrics" }`. Without one
-            the metrics are on, which TensorFlow Serving's are not.
+        monitoring_config_file: Text proto such as `prometheus_config { enable: true, path: "/metrics" }`. If empty, the
+            metrics are enabled, unlike TensorFlow Serving's.
 
     Raises:
-        ServingError: The file cannot be read, or its path does not begin with a slash.
+        ServingError: INVALID_ARGUMENT if the file cannot be read or its path does not begin with a slash.
     """
     if not monitoring_config_file:
         return DEFAULT_PATH

@@ -1,41 +1,46 @@
-"""The REST API's description, as OpenAPI 3.1: what `/openapi.json` serves."""
+"""Description of the REST API in OpenAPI 3.1, served at `/openapi.json`."""
 
 from typing import Any
 
 from serving.rest.metrics_path import DEFAULT_PATH
+from serving.saved_model_files import DEFAULT_SIGNATURE
 
 Json = dict[str, Any]
 
 _STATUSES = {
-    "400": "The request is wrong; `error` says where.",
+    "400": "The request is invalid; `error` gives the reason.",
     "401": "A bearer token is missing or wrong.",
-    "404": "No such model, or no such version that is available.",
-    "413": "The body is larger than the server takes.",
-    "429": "Too many requests are in progress, or one waited too long for its batch.",
+    "404": "The model does not exist, or the version is not available.",
+    "413": "The body exceeds the server's limit.",
+    "429": "Too many requests are in progress, or the request waited too long for its batch.",
     "500": "The model failed.",
-    "501": "The input has a type that JSON cannot carry; use gRPC.",
+    "501": "The input has a type that JSON cannot represent; use gRPC.",
     "503": "The server is shutting down, or its queue is full.",
-    "504": "The request took longer than the server allows.",
+    "504": "The request exceeded the server's time limit.",
 }
 _ACTIONS = {
     "predict": (
         "Run a signature",
-        "Rows (`instances`) are answered by rows (`predictions`), columns (`inputs`) by columns (`outputs`).",
+        "Rows (`instances`) return rows (`predictions`), columns (`inputs`) return columns (`outputs`).",
     ),
-    "classify": ("Run a classify signature on examples", "Features become `tf.Example`s."),
-    "regress": ("Run a regress signature on examples", "Features become `tf.Example`s."),
+    "classify": ("Run a classify signature on examples", "Features are converted to `tf.Example`s."),
+    "regress": ("Run a regress signature on examples", "Features are converted to `tf.Example`s."),
 }
-_WHICH = (
+_SELECTORS = (
     ("", "", ""),
     ("/versions/{version}", " of one version", "Version"),
-    ("/labels/{label}", " of the version with a label", "Labelled"),
+    ("/labels/{label}", " of the version with a version label", "Labelled"),
 )
 
 
 def description() -> Json:
-    """The description: plain dictionaries, lists and strings, ready for JSON."""
+    """Returns the description as dictionaries, lists and strings, ready for JSON.
+
+    >>> description()["openapi"], len(description()["paths"])
+    ('3.1.0', 17)
+    """
     paths: Json = {}
-    for suffix, which, operation in _WHICH:
+    for suffix, which, operation in _SELECTORS:
         base = f"/v1/models/{{model}}{suffix}"
         parameters = [_parameter(name) for name in ("model", "version", "label") if f"{{{name}}}" in base]
         for action, (summary, text) in _ACTIONS.items():
@@ -43,23 +48,23 @@ def description() -> Json:
                 "parameters": parameters,
                 "post": _inference(action, operation, summary + which, text),
             }
-        # TensorFlow Serving answers a label's status as the model's, so that there is no sense in asking for it.
+        # TensorFlow Serving ignores a version label here and returns the status of all versions, so it is not offered.
         if not suffix.startswith("/labels"):
-            paths[base] = {"parameters": parameters, "get": _look(f"Status{which}", "Status", f"status{operation}")}
-        metadata = _look(f"Signatures{which}", "Metadata", f"metadata{operation}")
+            paths[base] = {"parameters": parameters, "get": _get(f"Status{which}", "Status", f"status{operation}")}
+        metadata = _get(f"Signatures{which}", "Metadata", f"metadata{operation}")
         paths[f"{base}/metadata"] = {"parameters": parameters, "get": metadata}
-    paths["/healthz"] = _probe("The process is alive", "live", {"200": "It is."})
-    ready = {"200": "Every model is available.", "503": "A model is not, or the server is shutting down."}
-    paths["/readyz"] = _probe("Requests will be answered", "ready", ready)
-    paths[DEFAULT_PATH] = _probe("Metrics in Prometheus' text format", "metrics", {"200": "All counters."})
+    paths["/healthz"] = _probe("The process is alive", "live", {"200": "The process is alive."})
+    ready = {"200": "Every model is available.", "503": "A model is not available, or the server is shutting down."}
+    paths["/readyz"] = _probe("The server is ready for requests", "ready", ready)
+    paths[DEFAULT_PATH] = _probe("Metrics in Prometheus' text format", "metrics", {"200": "All metrics."})
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Model server",
             "version": "1",
             "summary": "TensorFlow Serving's REST API",
-            "description": "Numbers that are not finite are written NaN, Infinity and -Infinity, which strict JSON "
-            "parsers refuse. A path with a query string or a slash at its end is refused.",
+            "description": "Numbers that are not finite are written as NaN, Infinity and -Infinity, which strict JSON "
+            "parsers refuse. Paths with a query string or a slash at the end are refused.",
         },
         "paths": paths,
         "components": {
@@ -79,22 +84,22 @@ def _parameter(name: str) -> Json:
 
 def _inference(action: str, operation: str, summary: str, text: str) -> Json:
     kind = "Predict" if action == "predict" else "Examples"
-    answer = {"predict": "Predictions", "classify": "Classes", "regress": "Regressions"}[action]
+    response = {"predict": "Predictions", "classify": "Classes", "regress": "Regressions"}[action]
     return {
         "summary": summary,
         "description": text,
         "operationId": action + operation,
         "requestBody": {"required": True, "content": _json(f"{kind}Request")},
-        "responses": {"200": {"description": "The answer.", "content": _json(answer)}, **_errors(_STATUSES)},
+        "responses": {"200": {"description": "The response.", "content": _json(response)}, **_errors(_STATUSES)},
     }
 
 
-def _look(summary: str, schema: str, operation: str) -> Json:
+def _get(summary: str, schema: str, operation: str) -> Json:
     return {
         "summary": summary,
         "operationId": operation,
         "responses": {
-            "200": {"description": "The answer.", "content": _json(schema)},
+            "200": {"description": "The response.", "content": _json(schema)},
             **_errors(["400", "401", "404", "503"]),
         },
     }
@@ -129,7 +134,7 @@ def _schemas() -> Json:
     by_name = {"type": "object", "additionalProperties": value}
     leaf = {"anyOf": [number, {"type": "boolean"}, text, base64]}
     example = {"type": "object", "additionalProperties": {"anyOf": [leaf, _list(leaf)]}}
-    signature = {"type": "string", "default": "serving_default"}
+    signature = {"type": "string", "default": DEFAULT_SIGNATURE}
     return {
         "Value": {
             "description": "A tensor, or one row of it: nested lists of numbers, booleans, strings, or base64 bytes.",

@@ -1,10 +1,10 @@
-// A picture from the camera. Browsers allow it on localhost and over https only.
+// Takes a picture with the camera, which browsers allow only on localhost and over https.
 
 export function hasCamera() {
   return Boolean(navigator.mediaDevices?.getUserMedia);
 }
 
-/** Shows the camera in a dialog; resolves to a JPEG file, or to null if the dialog was closed without a picture. */
+/** Shows the camera in a dialog; resolves to a JPEG file, or to null if the dialog is closed without a picture. */
 export async function takePicture(dialog) {
   const video = dialog.querySelector("video");
   const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });

@@ -1,4 +1,4 @@
-// Draws what a model answers, and how good it is.
+// Draws the outputs of a model and its evaluation results.
 
 const BARS = 5;
 
@@ -18,31 +18,31 @@ export function emptyBars(list) {
   list.replaceChildren(...Array.from({ length: BARS }, () => bar("", "", 0)));
 }
 
-/** The best labels of one answer, best first; none for models that give no labels. */
-export function bestLabels(outputs) {
+/** The best classes of one prediction, best first; empty for models without classes. */
+export function bestClasses(outputs) {
   if (!Array.isArray(outputs.classes) || !Array.isArray(outputs.scores)) return [];
-  return outputs.classes.slice(0, BARS).map((label, i) => ({ label: String(label), score: outputs.scores[i] ?? 0 }));
+  return outputs.classes.slice(0, BARS).map((name, i) => ({ name: String(name), score: outputs.scores[i] ?? 0 }));
 }
 
-export function drawBars(list, labels) {
+export function drawBars(list, classes) {
   list.classList.remove("empty");
   list.toggleAttribute("aria-hidden", false);
-  list.replaceChildren(...labels.map(({ label, score }) => bar(label, percent(score), score)));
+  list.replaceChildren(...classes.map(({ name, score }) => bar(name, percent(score), score)));
 }
 
-function bar(label, score, share) {
+function bar(name, score, share) {
   const filled = element("span", { className: "bar" });
   filled.style.width = `${100 * share}%`;
   return element(
     "li",
     {},
-    element("span", { className: "label", textContent: label }),
+    element("span", { className: "class-name", textContent: name }),
     element("span", { className: "score", textContent: score }),
     element("span", { className: "track", ariaHidden: "true" }, filled),
   );
 }
 
-/** Single numbers, such as a squared error or a log-probability. */
+/** Draws the outputs that are a single number, such as a squared error; returns them as texts. */
 export function drawNumbers(list, outputs) {
   const numbers = Object.entries(outputs).filter(([, value]) => typeof value === "number");
   list.replaceChildren(...numbers.map(([name, value]) => pair(name.replaceAll("_", " "), value.toFixed(2))));
@@ -53,7 +53,7 @@ function pair(term, value) {
   return element("div", {}, element("dt", { textContent: term }), element("dd", { textContent: value }));
 }
 
-/** An image [height][width][channels] in [0, 1]; hides the figure where there is none. */
+/** Draws an image [height][width][channels] in [0, 1]; hides the figure if there is no image. */
 export function drawReconstruction(figure, image) {
   figure.hidden = !Array.isArray(image?.[0]?.[0]);
   if (figure.hidden) return;
@@ -68,10 +68,10 @@ export function drawReconstruction(figure, image) {
   context.putImageData(pixels, 0, 0);
 }
 
-/** The model's figures, such as its errors on the test images, with their intervals. */
-export function drawFigures(list, figures) {
+/** Draws metrics, such as the error on the test images, with their confidence intervals. */
+export function drawMetrics(list, metrics) {
   list.replaceChildren(
-    ...figures.map(({ name, split, value, unit, low, high }) => {
+    ...metrics.map(({ name, split, value, unit, low, high }) => {
       const interval = low === undefined ? [] : [element("dd", { className: "interval", textContent: `95 % confidence ${low.toFixed(2)} to ${high.toFixed(2)}` })];
       const number = element("dd", { textContent: `${value.toFixed(2)} ` }, element("span", { className: "unit", textContent: unit }));
       return element("div", {}, element("dt", { textContent: `${name}, ${split}` }), number, ...interval);

@@ -1,20 +1,20 @@
-// The demo page: an image goes in, what the model sees comes out.
+// The demo page: shows the outputs of a model for an image.
 
 import { hasCamera, takePicture } from "./camera.js";
-import { bestLabels, drawBars, drawFigures, drawNumbers, drawReconstruction, element, emptyBars, percent } from "./drawing.js";
+import { bestClasses, drawBars, drawMetrics, drawNumbers, drawReconstruction, element, emptyBars, percent } from "./drawing.js";
 import { classify, imageInput, listModels, ServerError, useToken } from "./server.js";
 
-const TINY = 64; // pixels: shown sharp, not smoothed
-const LONG = 18; // characters of a label that is written smaller
+const TINY = 64; // pixels; images up to this size are not smoothed
+const LONG = 18; // characters; longer class names are written smaller
 const get = (id) => document.getElementById(id);
 const state = { models: [], mlflow: "", image: null, turn: 0 };
 
 // Models
 
 async function refresh() {
-  const said = await listModels();
-  state.models = said.models.filter((each) => each.versions.length);
-  state.mlflow = /^https?:\/\//.test(said.mlflow_url) ? said.mlflow_url.replace(/\/+$/, "") : "";
+  const { models, mlflow_url } = await listModels();
+  state.models = models.filter((each) => each.versions.length);
+  state.mlflow = /^https?:\/\//.test(mlflow_url) ? mlflow_url.replace(/\/+$/, "") : "";
   get("token-form").hidden = true;
   const select = get("model");
   const wanted = select.value || decodeURIComponent(location.hash.slice(1));
@@ -31,14 +31,14 @@ function showModel() {
   get("version").textContent = model ? `version ${model.versions[0]}` : "";
   document.title = model ? `${model.name} · vision-tfx` : "vision-tfx";
   const { figures = [], warnings = [], mlflow } = model?.results ?? {};
-  drawFigures(get("figures"), figures);
+  drawMetrics(get("metrics"), figures);
   get("warnings").textContent = warnings.map((each) => `Warning: ${each}.`).join(" ");
   get("warnings").hidden = !warnings.length;
   link("run", state.mlflow && mlflow && `${state.mlflow}/#/experiments/${mlflow.experiment_id}/runs/${mlflow.run_id}`);
   link("mlflow", state.mlflow);
   get("results").hidden = !figures.length && get("run").hidden;
   showCommands(model);
-  if (!model) fail("No model is available yet. This page looks again when you come back to it.");
+  if (!model) fail("No model is available yet. This page checks again when you return to it.");
 }
 
 function link(id, address) {
@@ -57,7 +57,7 @@ function showCommands(model) {
   ].join("\n");
 }
 
-// Image and answer
+// Image and prediction
 
 async function show(image) {
   if (!image) return;
@@ -70,16 +70,16 @@ async function show(image) {
   preview.hidden = false;
   get("invitation").hidden = true;
   get("drop").classList.add("filled");
-  await answer();
+  await predict();
 }
 
-async function answer() {
+async function predict() {
   if (!state.image) return;
-  const turn = ++state.turn; // only the newest image is drawn
+  const turn = ++state.turn; // only the prediction of the newest image is drawn
   busy(true);
   try {
-    const found = await ask();
-    if (turn === state.turn) draw(found);
+    const prediction = await timedOutputs();
+    if (turn === state.turn) draw(prediction);
   } catch (error) {
     if (turn === state.turn) report(error);
   } finally {
@@ -87,43 +87,43 @@ async function answer() {
   }
 }
 
-async function ask() {
+async function timedOutputs() {
   const started = performance.now();
   try {
-    return { outputs: await askOnce(), milliseconds: performance.now() - started };
+    return { outputs: await currentOutputs(), milliseconds: performance.now() - started };
   } catch (error) {
     if (error.status !== 404) throw error;
-    await refresh(); // this version is gone: a newer one has its place
-    return { outputs: await askOnce(), milliseconds: performance.now() - started };
+    await refresh(); // a newer version has replaced this one
+    return { outputs: await currentOutputs(), milliseconds: performance.now() - started };
   }
 }
 
-async function askOnce() {
+async function currentOutputs() {
   const model = chosen();
   if (!model) throw new ServerError("No model is available yet.");
   const input = await imageInput(model.name, model.versions[0]);
-  if (input === null) throw new ServerError(`${model.name} takes no encoded images, so this page cannot ask it.`);
+  if (input === null) throw new ServerError(`${model.name} does not accept encoded images, which this page sends.`);
   return classify(model.name, model.versions[0], input, state.image);
 }
 
 function draw({ outputs, milliseconds }) {
-  const labels = bestLabels(outputs);
-  if (labels.length) drawBars(get("bars"), labels);
+  const classes = bestClasses(outputs);
+  if (classes.length) drawBars(get("bars"), classes);
   else get("bars").replaceChildren();
   const numbers = drawNumbers(get("numbers"), outputs);
   drawReconstruction(get("reconstruction"), outputs.reconstruction);
   const time = `answered in ${Math.max(1, Math.round(milliseconds))} ms`;
-  const [best] = labels;
-  if (best) say(best.label, `${percent(best.score)}, ${time}`);
-  else if (numbers.length) say("", time[0].toUpperCase() + time.slice(1), `${numbers.join(", ")}, `); // the table shows them, a screen reader says them
-  else fail("The model answers neither labels nor single numbers, so there is nothing to draw.");
+  const [best] = classes;
+  if (best) announce(best.name, `${percent(best.score)}, ${time}`);
+  else if (numbers.length) announce("", time[0].toUpperCase() + time.slice(1), `${numbers.join(", ")}, `); // for screen readers; the table shows the numbers
+  else fail("The model returns neither classes nor single numbers, so there is nothing to show.");
 }
 
-function say(best, rest, unseen = "") {
+function announce(best, rest, unseen = "") {
   get("error").hidden = true;
   const parts = [element("span", { className: "hidden", textContent: unseen }), rest];
   if (best) parts.unshift(element("strong", { textContent: best, className: best.length > LONG ? "long" : "" }), " ");
-  get("said").replaceChildren(...parts);
+  get("outcome").replaceChildren(...parts);
 }
 
 function report(error) {
@@ -133,24 +133,24 @@ function report(error) {
     return fail(error.message);
   }
   const unreadable = /image file format|decode|b64/i.test(error.message) && error.status === 400;
-  return fail(unreadable ? "The model cannot decode this file. It takes JPEG, PNG, GIF and BMP images." : error.message);
+  return fail(unreadable ? "The model cannot decode this file. It accepts JPEG, PNG, GIF and BMP images." : error.message);
 }
 
 function fail(message) {
   get("bars").replaceChildren();
   get("numbers").replaceChildren();
   get("reconstruction").hidden = true;
-  get("said").textContent = "No answer.";
+  get("outcome").textContent = "No prediction.";
   get("error").textContent = message.split("\n")[0];
   get("error").hidden = false;
 }
 
 function busy(on) {
-  document.querySelector(".answer").classList.toggle("busy", on);
-  document.querySelector(".answer").ariaBusy = String(on);
+  document.querySelector(".prediction").classList.toggle("busy", on);
+  document.querySelector(".prediction").ariaBusy = String(on);
 }
 
-// Ways in
+// Input: file, drop, paste, camera
 
 const firstImage = (items) => [...items].find((file) => file instanceof Blob);
 
@@ -182,7 +182,7 @@ function listen() {
   get("model").onchange = () => {
     history.replaceState(null, "", `#${encodeURIComponent(get("model").value)}`);
     showModel();
-    answer();
+    predict();
   };
   get("token-form").onsubmit = (event) => {
     event.preventDefault();
@@ -193,7 +193,7 @@ function listen() {
     await navigator.clipboard.writeText(get("commands").textContent);
     get("copy").textContent = "Copied";
   };
-  // A new version may have come while nobody looked.
+  // A new version may have become available while the page was hidden.
   addEventListener("visibilitychange", () => { if (!document.hidden) refresh().catch(report); });
 }
 
@@ -201,9 +201,9 @@ async function begin() {
   try {
     await refresh();
     get("error").hidden = Boolean(chosen());
-    if (chosen()) get("said").textContent = "Show it an image.";
+    if (chosen()) get("outcome").textContent = "Choose an image.";
     if (chosen()) emptyBars(get("bars"));
-    await answer();
+    await predict();
   } catch (error) {
     report(error);
   }

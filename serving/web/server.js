@@ -1,9 +1,9 @@
-// The server: the same REST API that every client of TensorFlow Serving uses, and the list of its models.
-// Addresses are relative, so that the page works below a path of a reverse proxy too.
+// Client of the server: the REST API that every client of TensorFlow Serving uses, and the list of models.
+// Addresses are relative, so that the page also works below a path of a reverse proxy.
 
 const TOKEN = "vision-tfx-token";
 
-/** What the server, or the way to it, said instead of an answer. */
+/** An error that the server returned, or a failure to reach it. */
 export class ServerError extends Error {
   constructor(message, status = 0) {
     super(message);
@@ -15,24 +15,24 @@ export function useToken(token) {
   sessionStorage.setItem(TOKEN, token);
 }
 
-/** Models by name and version, their results, and the address of MLflow. */
+/** Returns the models with their versions and results, and the address of MLflow. */
 export function listModels() {
-  return ask("models.json");
+  return request("models.json");
 }
 
-/** The input of the default signature that takes encoded images; null if it takes none. */
+/** Returns the input of the default signature that accepts encoded images; null if there is none. */
 export async function imageInput(model, version) {
-  const said = await ask(`${path(model, version)}/metadata`);
-  const inputs = Object.entries(said.metadata.signature_def.signature_def.serving_default?.inputs ?? {});
+  const { metadata } = await request(`${path(model, version)}/metadata`);
+  const inputs = Object.entries(metadata.signature_def.signature_def.serving_default?.inputs ?? {});
   const [name, info] = inputs[0] ?? [];
   return inputs.length === 1 && info.dtype === "DT_STRING" ? name : null;
 }
 
-/** The outputs for one encoded image, each without its batch axis. */
+/** Returns the outputs for one encoded image, each without its batch axis. */
 export async function classify(model, version, input, image) {
   const body = JSON.stringify({ inputs: { [input]: [{ b64: await base64(image) }] } });
-  const { outputs } = await ask(`${path(model, version)}:predict`, { method: "POST", body });
-  if (Array.isArray(outputs)) return { answer: outputs[0] };
+  const { outputs } = await request(`${path(model, version)}:predict`, { method: "POST", body });
+  if (Array.isArray(outputs)) return { output: outputs[0] };
   return Object.fromEntries(Object.entries(outputs).map(([name, batch]) => [name, batch[0]]));
 }
 
@@ -40,7 +40,7 @@ function path(model, version) {
   return `v1/models/${encodeURIComponent(model)}/versions/${version}`;
 }
 
-async function ask(address, options = {}) {
+async function request(address, options = {}) {
   const token = sessionStorage.getItem(TOKEN);
   const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   let response, text;
@@ -50,13 +50,13 @@ async function ask(address, options = {}) {
   } catch {
     throw new ServerError("The server cannot be reached. Is it still running?");
   }
-  const said = parse(text);
-  if (!response.ok) throw new ServerError(said?.error ?? `The server answers with status ${response.status}.`, response.status);
-  if (said === undefined) throw new ServerError("The server's answer is no JSON.");
-  return said;
+  const content = parse(text);
+  if (!response.ok) throw new ServerError(content?.error ?? `The server returned status ${response.status}.`, response.status);
+  if (content === undefined) throw new ServerError("The server's response is not JSON.");
+  return content;
 }
 
-/** JSON, and the NaN and Infinity that TensorFlow Serving writes; undefined if it is none. */
+/** Parses JSON with the NaN and Infinity that TensorFlow Serving writes; returns undefined if it is not JSON. */
 function parse(text) {
   for (const candidate of [text, text.replace(/([[:,\s])(-?Infinity|NaN)(?=[\s,\]}])/g, "$1null")]) {
     try {

@@ -74,8 +74,8 @@ def test_the_page_says_what_the_command_line_says(pushed, served, browser):
     browser.open(f"{served.rest}/")
     browser.wait("document.getElementById('version').textContent")
     browser.choose_file("#file", pushed.an_image)
-    browser.wait("document.querySelector('#said strong')")
-    drawn = browser.run("[...document.querySelectorAll('#bars .label')].map((each) => each.textContent)")
+    browser.wait("document.querySelector('#outcome strong')")
+    drawn = browser.run("[...document.querySelectorAll('#bars .class-name')].map((each) => each.textContent)")
     assert drawn == pushed.predict(pushed.an_image)["classes"]
     assert "/runs/" in browser.run("document.getElementById('run').href")
     assert browser.complaints() == []

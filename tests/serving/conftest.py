@@ -1,4 +1,4 @@
-"""What tests of the model server share."""
+"""Fixtures of the tests of the model server."""
 
 import importlib.util
 import sys
@@ -20,7 +20,7 @@ def _helper(name: str) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def rest_fakes() -> ModuleType:
-    """The module of the core that only pretends, and of a client without a network."""
+    """The module of fake inference and of a client without a network."""
     return _helper("rest/rest_fakes")
 
 

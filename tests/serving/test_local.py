@@ -1,4 +1,4 @@
-"""Answers from a SavedModel on disk: a tiny one with the contract's signature, made here."""
+"""Predictions of a tiny SavedModel on disk, which has the contract's signature."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from serving.local import BATCH, LocalModel  # noqa: E402
 
 
 class Brightness(tf.Module):
-    """Says "dark" or "bright", from the first pixel of a PNG."""
+    """Classifies a PNG as "dark" or "bright" by its first pixel."""
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
     def serve(self, image_bytes):
@@ -36,7 +36,7 @@ def png(grey: int) -> bytes:
     return tf.io.encode_png(tf.constant([[[grey]]], tf.uint8)).numpy()
 
 
-def test_best_first_with_labels_of_any_alphabet(model: LocalModel):
+def test_best_first_with_class_names_of_any_alphabet(model: LocalModel):
     dark, bright = model.predict([png(51), png(255)])
     assert dark.classes == ("dunkel", "größer")
     assert dark.scores == pytest.approx((0.8, 0.2))
@@ -44,14 +44,14 @@ def test_best_first_with_labels_of_any_alphabet(model: LocalModel):
 
 
 def test_one_bad_image_does_not_spoil_its_batch(model: LocalModel):
-    answers = model.predict([png(0), b"no image", png(255), b""])
-    assert [answer and answer.classes[0] for answer in answers] == ["dunkel", None, "größer", None]
+    predictions = model.predict([png(0), b"no image", png(255), b""])
+    assert [prediction and prediction.classes[0] for prediction in predictions] == ["dunkel", None, "größer", None]
 
 
 def test_more_than_one_batch(model: LocalModel):
     greys = [255 * (index % 2) for index in range(BATCH + 3)]
-    answers = model.predict([png(grey) for grey in greys])
-    assert [answer.classes[0] == "größer" for answer in answers] == [grey == 255 for grey in greys]
+    predictions = model.predict([png(grey) for grey in greys])
+    assert [prediction.classes[0] == "größer" for prediction in predictions] == [grey == 255 for grey in greys]
 
 
 def test_no_images(model: LocalModel):
@@ -59,7 +59,7 @@ def test_no_images(model: LocalModel):
 
 
 class Length(tf.Module):
-    """Says a figure and a list for each image."""
+    """Returns a number and a list for each image."""
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
     def serve(self, image_bytes):
@@ -67,11 +67,11 @@ class Length(tf.Module):
         return {"length": lengths, "code": tf.stack([lengths, lengths], axis=1)}
 
 
-def test_figures_of_a_model_without_labels(tmp_path: Path):
+def test_numbers_of_a_model_without_classes(tmp_path: Path):
     module = Length()
     tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
     first, second = LocalModel(tmp_path).predict([b"abc", b"a"])
-    assert (first.figures, second.figures) == ({"length": 3.0}, {"length": 1.0})
+    assert (first.numbers, second.numbers) == ({"length": 3.0}, {"length": 1.0})
     assert first.classes == first.scores == ()
 
 

@@ -1,8 +1,11 @@
+import threading
+import time
+
 import numpy as np
 import pytest
 
 from serving.manager.version import Handle
-from serving.metrics import Metrics
+from serving.metrics import LOG_COUNT, Metrics
 from serving.request_log import RECORDS_PER_FILE, RequestLog
 
 
@@ -40,7 +43,7 @@ def test_the_rate_is_a_share(tmp_path):
     assert 0.27 < share < 0.33
 
 
-def test_a_predict_request_is_written_with_its_answer(tmp_path):
+def test_a_predict_request_is_written_with_its_response(tmp_path):
     import tensorflow as tf
 
     metrics = Metrics()
@@ -67,8 +70,8 @@ def test_classes_and_regressions_are_written(tmp_path):
     example.features.feature["x"].float_list.value.append(0.5)
     log = RequestLog(str(tmp_path), 1.0)
     examples = [example.SerializeToString()] * 2
-    labels, scores = strings(b"a", b"b", b"a", b"b").reshape(2, 2), np.float32([[0.25, 0.75], [1, 0]])
-    log.classify(held(), "c", examples, labels, scores)
+    classes, scores = strings(b"a", b"b", b"a", b"b").reshape(2, 2), np.float32([[0.25, 0.75], [1, 0]])
+    log.classify(held(), "c", examples, classes, scores)
     log.classify(held(), "c", examples, None, scores)
     log.regress(held(), "r", examples, np.float32([3, 4]))
     log.close()
@@ -82,10 +85,11 @@ def test_classes_and_regressions_are_written(tmp_path):
 
 
 def test_a_file_has_no_more_records_than_a_warmup_file_may_have(tmp_path):
-    log = RequestLog(str(tmp_path), 1.0)
+    metrics = Metrics()
+    log = RequestLog(str(tmp_path), 1.0, metrics)
     for number in range(RECORDS_PER_FILE + 5):
-        while log._waiting.qsize() > 100:
-            pass
+        while number - metrics.value(LOG_COUNT) > 100:  # a full queue would drop requests
+            time.sleep(0.001)
         log.predict(held(), "s", {"x": np.float32([number])}, {"y": np.float32([number])})
     log.close()
     first, second = sorted((tmp_path / "digits" / "7").iterdir(), key=lambda path: int(path.stem.rpartition("-")[2]))
@@ -104,15 +108,27 @@ def test_no_name_of_a_model_leads_out_of_the_folder(tmp_path, name):
     assert (version.name, len(list(version.iterdir()))) == ("7", 1)
 
 
-def test_a_slow_disk_costs_records_not_memory(tmp_path, monkeypatch):
-    import threading
+class Disk:
+    """A file whose writes wait for an event, or fail."""
 
-    import serving.request_log
+    def __init__(self, go=None, error=None):
+        self.go, self.error = go, error
 
-    go = threading.Event()
-    monkeypatch.setattr(serving.request_log._File, "write", lambda *_: go.wait(10))
-    metrics = Metrics()
-    log = RequestLog(str(tmp_path), 1.0, metrics)
+    def write(self, _):
+        if self.error:
+            raise self.error
+        self.go.wait(10)
+
+    def flush(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def test_a_slow_disk_costs_records_not_memory(tmp_path):
+    go, metrics = threading.Event(), Metrics()
+    log = RequestLog(str(tmp_path), 1.0, metrics, open_file=lambda _: Disk(go))
     for _ in range(100):
         log.predict(held(), "s", {"x": np.zeros(250_000, np.float32)}, {})
     go.set()
@@ -120,14 +136,9 @@ def test_a_slow_disk_costs_records_not_memory(tmp_path, monkeypatch):
     assert 'request_log_count{model_name="digits",status="RESOURCE_EXHAUSTED"}' in metrics.text()
 
 
-def test_what_cannot_be_written_stops_nothing(tmp_path, monkeypatch, caplog):
-    import serving.request_log
-
-    def fail(*_):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(serving.request_log._File, "write", fail)
-    log = RequestLog(str(tmp_path), 1.0)
+def test_a_full_disk_does_not_stop_the_log(tmp_path, caplog):
+    full = Disk(error=OSError("No space left on device"))
+    log = RequestLog(str(tmp_path), 1.0, open_file=lambda _: full)
     log.predict(held(), "s", {"x": np.zeros(2)}, {})
     log.predict(held(), "s", {"x": np.zeros(2)}, {})
     log.close()

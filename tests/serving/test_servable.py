@@ -21,14 +21,14 @@ def models():
 
 def test_closing_waits_for_calls_whose_requests_were_given_up(models, tmp_path):
     servable = Servable(str(models.save(tmp_path / "1", models.slow)))
-    signature, answers = servable.signature(), []
+    signature, outputs = servable.signature(), []
     inputs = {"rounds": np.int32([300])}
-    thread = threading.Thread(target=lambda: answers.append(servable.run(signature, inputs, ["rounds_out"])))
+    thread = threading.Thread(target=lambda: outputs.append(servable.run(signature, inputs, ["rounds_out"])))
     thread.start()
-    while not servable._running:
+    while not servable.calls_in_progress:
         time.sleep(0.001)
     servable.close()
     thread.join()
-    assert answers[0]["rounds_out"].tolist() == [300]
+    assert outputs[0]["rounds_out"].tolist() == [300]
     with pytest.raises(ServingError, match="closed"):
         servable.run(signature, inputs, ["rounds_out"])

@@ -1,4 +1,4 @@
-"""Warm-up, on real models: stored requests of every kind, made-up ones, and what is wrong with a file."""
+"""Warm-up of real models: stored requests of every kind, synthetic ones, and malformed files."""
 
 import importlib.util
 import logging
@@ -10,8 +10,9 @@ import pytest
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError
 from serving.metrics import Metrics
+from serving.saved_model_files import WARMUP_FILE
 from serving.servable import Servable
-from serving.warmup import MAX_RECORDS, REQUESTS_FILE, Warmup
+from serving.warmup import MAX_RECORDS, Warmup
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def half_plus_two(models, tmp_path_factory):
 
 
 class Watched:
-    """A servable that counts."""
+    """A servable that records its calls."""
 
     def __init__(self, folder):
         self._servable = Servable(str(folder))
@@ -47,14 +48,14 @@ class Watched:
 def servable(half_plus_two):
     watched = Watched(half_plus_two)
     yield watched
-    (half_plus_two / REQUESTS_FILE).unlink(missing_ok=True)
+    (half_plus_two / WARMUP_FILE).unlink(missing_ok=True)
     watched.close()
 
 
 def write(folder, *records):
     import tensorflow as tf
 
-    path = folder / REQUESTS_FILE
+    path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in records:
@@ -123,7 +124,7 @@ def test_every_kind_of_request_is_replayed(servable, half_plus_two):
         on_examples("classify_log", "classify_x_to_y"),
         on_examples("regress_log", "regress_x_to_y"),
         multi(),
-        log(),  # of no kind: TensorFlow Serving passes it over
+        log(),  # without a request: TensorFlow Serving ignores it
     )
     text = warm(servable)
     assert servable.calls == [
@@ -172,7 +173,7 @@ def test_an_unknown_signature_fails_the_load(servable, half_plus_two):
     assert 'Serving signature key "none" not found.' in str(refused(servable))
 
 
-def test_a_record_that_is_none(servable, half_plus_two):
+def test_a_malformed_record(servable, half_plus_two):
     write(half_plus_two, b"malformed_record")
     error = refused(servable)
     assert error.code is Code.INVALID_ARGUMENT
@@ -180,7 +181,7 @@ def test_a_record_that_is_none(servable, half_plus_two):
 
 
 def test_a_file_of_another_format(servable, half_plus_two):
-    path = half_plus_two / REQUESTS_FILE
+    path = half_plus_two / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(predict().SerializeToString() * 10)
     error = refused(servable)
@@ -188,9 +189,9 @@ def test_a_file_of_another_format(servable, half_plus_two):
     assert "Please verify your warmup data is in TFRecord format" in str(error)
 
 
-def test_a_file_that_was_cut_off(servable, half_plus_two):
+def test_a_truncated_file(servable, half_plus_two):
     write(half_plus_two, predict(), predict())
-    path = half_plus_two / REQUESTS_FILE
+    path = half_plus_two / WARMUP_FILE
     path.write_bytes(path.read_bytes()[:-5])
     assert refused(servable).code is Code.DATA_LOSS
 
@@ -218,12 +219,12 @@ def test_the_sizes_that_batching_will_use_are_warm_too(servable, half_plus_two):
     assert servable.calls == [("serving_default", 3), ("serving_default", 1), ("serving_default", 4)]
 
 
-def test_without_a_file_requests_are_made_up(servable):
+def test_synthetic_requests_without_a_file(servable):
     warm(servable, batch_sizes=(2,))
     ran = [name for name, _ in servable.calls]
     assert ("serving_default", 1) in servable.calls
     assert ("serving_default", 2) in servable.calls
-    assert "regress_x_to_y" in ran  # it lacks the feature x, which is no reason not to load
+    assert "regress_x_to_y" in ran  # the example lacks the feature x, but the model loads
 
 
 def image_model():
@@ -244,13 +245,13 @@ def image_model():
     }
 
 
-def test_an_image_is_made_up_where_one_is_wanted(models, tmp_path, caplog):
+def test_a_synthetic_image(models, tmp_path, caplog):
     servable = Watched(models.save(tmp_path / "1", image_model))
     with caplog.at_level(logging.INFO, "serving"):
         warm(servable, batch_sizes=(1, 2))
     servable.close()
     assert servable.calls[-1] == ("serving_default", 2)
-    assert "could be made up" not in caplog.text
+    assert "cannot make a warm-up request" not in caplog.text
 
 
 def training_model():
@@ -266,7 +267,7 @@ def training_model():
     }
 
 
-def test_nothing_that_may_train_is_made_up(models, tmp_path):
+def test_no_synthetic_request_for_a_signature_that_may_train(models, tmp_path):
     servable = Watched(models.save(tmp_path / "1", training_model))
     warm(servable)
     assert {name for name, _ in servable.calls} == {"serving_default"}
@@ -275,7 +276,7 @@ def test_nothing_that_may_train_is_made_up(models, tmp_path):
     servable.close()
 
 
-def test_a_model_that_takes_nothing_made_up_still_loads(models, tmp_path, caplog):
+def test_a_model_that_refuses_synthetic_requests_still_loads(models, tmp_path, caplog):
     def picky():
         import tensorflow as tf
 
@@ -286,7 +287,7 @@ def test_a_model_that_takes_nothing_made_up_still_loads(models, tmp_path, caplog
     with caplog.at_level(logging.INFO, "serving"):
         warm(servable)
     servable.close()
-    assert "no request for serving_default could be made up" in caplog.text
+    assert "cannot make a warm-up request for serving_default" in caplog.text
 
 
 def test_logged_requests_can_be_replayed(servable, half_plus_two, tmp_path):
@@ -301,7 +302,7 @@ def test_logged_requests_can_be_replayed(servable, half_plus_two, tmp_path):
     logged.regress(Handle("half", 3, servable), "regress_x_to_y", [example().SerializeToString()], values)
     logged.close()
     (path,) = (tmp_path / "half" / "3").iterdir()
-    target = half_plus_two / REQUESTS_FILE
+    target = half_plus_two / WARMUP_FILE
     target.parent.mkdir(exist_ok=True)
     target.write_bytes(path.read_bytes())
     servable.calls.clear()

@@ -208,7 +208,7 @@ def test_a_fresh_process_gives_the_trainers_answers(saved_model):
     code, line = replay(saved_model)
     assert code == 0, line
     own, _, served = line.partition("; through the model server: ")
-    own = own.removeprefix("requests answered as by the trainer: ")
+    own = own.removeprefix("responses that agree with the trainer's: ")
     assert sorted(own.split(", ")) == ["examples: 1", "pixels: 1", "serving_default: 33"]
     assert served == "35"  # each of them, over gRPC
 

@@ -80,12 +80,12 @@ def test_json(home: Path, image: str, capfd: pytest.CaptureFixture):
     assert answer["predictions"] == [{"image": image, "classes": list(SEVEN.classes), "scores": list(SEVEN.scores)}]
 
 
-CODED = Prediction(figures={"mean_image_error": 52.5, "squared_error": 3.25})
+CODED = Prediction(numbers={"mean_image_error": 52.5, "squared_error": 3.25})
 
 
 def test_figures_of_a_model_without_labels():
     assert as_text({"a.png": CODED}) == "a.png   squared error 3.25 per image   mean image 52.50\n"
-    density = Prediction(figures={"base_rate_log_probability": -206.0, "log_probability": -85.5})
+    density = Prediction(numbers={"base_rate_log_probability": -206.0, "log_probability": -85.5})
     assert as_text({"a.png": density}) == "a.png   log-probability -85.50 nats   base rate -206.00\n"
     assert as_csv({"a.png": CODED, "b.png": CODED}).splitlines() == [
         "image,mean_image_error,squared_error",

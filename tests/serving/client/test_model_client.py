@@ -278,7 +278,7 @@ def test_figures_of_a_model_without_labels(client, fake_server):
     fake_server.models["digits"].answer = {"squared_error": [3.25], "code": [[0.0, 1.0]], "mean_image_error": [52]}
     prediction = client.classify_image(SEVEN)
     assert prediction.classes == ()
-    assert prediction.figures == {"mean_image_error": 52.0, "squared_error": 3.25}
+    assert prediction.numbers == {"mean_image_error": 52.0, "squared_error": 3.25}
 
 
 def test_a_model_that_takes_no_images(client, fake_server, fakes):

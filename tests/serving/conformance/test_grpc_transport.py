@@ -200,7 +200,7 @@ def test_port_is_taken(serve, model_root):
 
 def test_channel_arguments(serve, model_root):
     models = ("--model-base-path", model_root / "half_plus_two", "--model-name", "half_plus_two")
-    with pytest.raises(RuntimeError, match="no key=value"):
+    with pytest.raises(RuntimeError, match="is not key=value"):
         serve(*models, "--grpc-channel-arguments", "grpc.max_connection_age_ms")
     server = serve(*models, "--grpc-channel-arguments", "grpc.max_receive_message_length=1000,grpc.primary=a")
     with grpc.insecure_channel(server.grpc) as channel:

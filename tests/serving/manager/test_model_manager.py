@@ -581,7 +581,7 @@ def test_errors_of_requests(world):
 def test_acquire_takes_microseconds(world):
     world.add("m", 1)
     manager = world.started(world.config("m", None, stable=1))
-    specs = [ModelSpec("m"), ModelSpec("m", 1), ModelSpec("m", label="stable")]
+    specs = [ModelSpec("m"), ModelSpec("m", 1), ModelSpec("m", version_label="stable")]
     best = 1.0
     for _ in range(5):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""TensorProto to NumPy and back: TensorFlow's own C++ conversion is the reference."""
+"""Conversion of TensorProto to NumPy and back, compared with TensorFlow's own C++ conversion."""
 
 import math
 
@@ -12,7 +12,7 @@ tf = pytest.importorskip("tensorflow")
 from tensorflow.core.framework import types_pb2  # noqa: E402
 from tensorflow.core.framework.tensor_pb2 import TensorProto  # noqa: E402
 
-from serving.protobuf.packed_fields import varints  # noqa: E402
+from serving.protobuf.packed_fields import packed, varints  # noqa: E402
 from serving.protobuf.tensors import fill, to_array  # noqa: E402
 
 _LIMIT = 1 << 20
@@ -38,7 +38,7 @@ def values(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def reference(proto: TensorProto) -> np.ndarray:
-    """What TensorFlow's C++ reads."""
+    """The array that TensorFlow's C++ reads."""
     return tf.raw_ops.ParseTensor(serialized=proto.SerializeToString(), out_type=proto.dtype).numpy()
 
 
@@ -87,7 +87,7 @@ def test_the_last_value_is_repeated(name, given, elements):
     assert same(to_array(proto, "x", _LIMIT), reference(proto))
 
 
-def test_small_whole_numbers_wrap():
+def test_small_integers_wrap():
     proto = TensorProto(dtype=types_pb2.DT_UINT8, int_val=[-1, 256, 2**31 - 1])
     proto.tensor_shape.dim.add(size=3)
     assert to_array(proto, "x", _LIMIT).tolist() == [255, 0, 255]
@@ -145,19 +145,17 @@ def test_unknown_rank():
         to_array(proto, "x", _LIMIT)
 
 
-def test_varints_in_several_chunks(monkeypatch):
-    from serving.protobuf import packed_fields
-
-    monkeypatch.setattr(packed_fields, "_CHUNK", 16)
+def test_varints_in_several_chunks():
     numbers = [0, 1, 127, 128, 300, 2**32, 2**63 - 1, -1, -(2**63), 5] * 7
     proto = TensorProto(int64_val=numbers)
-    packed = packed_fields.packed(proto.SerializeToString(), TensorProto.INT64_VAL_FIELD_NUMBER)
-    assert varints(packed).astype(np.int64).tolist() == numbers
+    encoded = packed(proto.SerializeToString(), TensorProto.INT64_VAL_FIELD_NUMBER)
+    assert varints(encoded, chunk=16).astype(np.int64).tolist() == numbers
+    assert varints(encoded).astype(np.int64).tolist() == numbers
     assert varints(memoryview(b"")).tolist() == []
 
 
 def test_random_bytes_as_tensors():
-    """Whatever protobuf takes for a tensor either is one, for TensorFlow too, or has the error above."""
+    """Bytes that parse as a TensorProto give TensorFlow's array or the error above."""
     from google.protobuf.message import DecodeError
 
     proto, good = TensorProto(), 0

@@ -1,4 +1,4 @@
-"""What tests of the REST API share: a core that only pretends, and a client without a network."""
+"""Fakes for tests of the REST API: inference that echoes its inputs, and a client without a network."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import numpy as np
 from serving.admission.gate import Gate
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError
-from serving.inference import Classes
+from serving.inference import Classification
 from serving.manager.version_status import State, VersionStatus
 from serving.metrics import Metrics
 from serving.rest.api import RestApi
@@ -68,8 +68,8 @@ class Models:
 
     @contextlib.contextmanager
     def _held(self, asked):
-        if asked.label not in (None, "stable"):
-            raise ServingError(Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {asked.label}")
+        if asked.version_label not in (None, "stable"):
+            raise ServingError(Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {asked.version_label}")
         if asked.name not in ("m", "a/b c") or asked.version not in (None, 3):
             raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {asked}")
         yield Handle(asked.name, 3)
@@ -84,17 +84,17 @@ class Models:
         return found
 
 
-class Core:
-    """Answers every request with its own inputs.
+class Inference:
+    """Inference that returns the inputs of every request.
 
     Args:
-        before: Awaited before every answer.
+        before: Function awaited before every response.
     """
 
     def __init__(self, before: Callable | None = None):
         self.models = Models()
         self.before = before
-        self.asked = []
+        self.received = []
 
     def acquire(self, asked):
         return self.models.acquire(asked)
@@ -102,15 +102,15 @@ class Core:
     async def predict(self, held, signature, inputs):
         if self.before is not None:
             await self.before()
-        self.asked.append((signature.name, inputs))
+        self.received.append((signature.name, inputs))
         return dict(zip(signature.outputs, inputs.values(), strict=True))
 
     async def classify(self, held, signature, examples):
-        self.asked.append((signature.name, examples))
-        return Classes(None, np.arange(len(examples), dtype=np.float32)[:, None])
+        self.received.append((signature.name, examples))
+        return Classification(None, np.arange(len(examples), dtype=np.float32)[:, None])
 
     async def regress(self, held, signature, examples):
-        self.asked.append((signature.name, examples))
+        self.received.append((signature.name, examples))
         return np.arange(len(examples), dtype=np.float32)
 
 
@@ -132,20 +132,21 @@ class Reply:
 
 
 class Client:
-    """Asks a `RestApi` in this process.
+    """Client of a `RestApi` in this process.
 
     Args:
-        settings: Of `ServerConfig`.
-        before: Awaited before every answer of `predict`.
+        before: Function awaited before every response to `predict`.
+        max_concurrent: Most requests in progress.
+        settings: Fields of `ServerConfig`.
     """
 
     def __init__(self, before: Callable | None = None, max_concurrent: int = 1000, **settings: object):
-        self.core, self.metrics = Core(before), Metrics()
+        self.inference, self.metrics = Inference(before), Metrics()
         self.gate = Gate(self.metrics, max_concurrent)
-        self.api = RestApi(self.core, self.gate, ServerConfig(**settings), self.metrics)
+        self.api = RestApi(self.inference, self.gate, ServerConfig(**settings), self.metrics)
 
     async def send(self, method, target, body=b"", headers=(), chunk=None):
-        """A request of an ASGI server; `chunk` splits the body. None when nothing was answered."""
+        """Sends a request as an ASGI server does, in chunks of a size; returns None if there is no response."""
         path, _, query = target.encode("latin-1").partition(b"?")
         size = chunk or max(len(body), 1)
         chunks = [body[i : i + size] for i in range(0, len(body), size)] or [b""]

@@ -1,4 +1,4 @@
-"""Requests that are almost right: valid ones, damaged in ways that clients and attackers damage them."""
+"""Almost valid requests: valid ones, damaged in the ways of clients and attackers."""
 
 import copy
 import gzip
@@ -79,12 +79,12 @@ class Case:
 
 
 def cases(seed: int, count: int, model: str) -> Iterator[Case]:
-    """Requests, reproducible.
+    """Yields reproducible requests.
 
     Args:
-        seed: Of the choices.
-        count: How many.
-        model: Name of the model in most of them.
+        seed: Seed of the random choices.
+        count: Number of requests.
+        model: Name of the model in most of the requests.
     """
     rng = random.Random(seed)
     for _ in range(count):

@@ -15,7 +15,7 @@ ROWS = {"instances": [1.0, 2.0]}
 
 class TestRoutes:
     @pytest.mark.parametrize("target", ["/v1/foo", "/v1/models", "/v1/models/m/version/50:regress", "/v1/models/m:"])
-    def test_no_posts(self, client, target):
+    def test_malformed_posts(self, client, target):
         reply = client.post(ROWS, target)
         assert reply.status == 400
         assert reply.error.startswith(f"Malformed request: POST {target}")
@@ -33,7 +33,7 @@ class TestRoutes:
             "/v1/models/m/versions/",
         ],
     )
-    def test_no_gets(self, client, target):
+    def test_malformed_gets(self, client, target):
         reply = client.get(target)
         assert reply.status == 400
         assert reply.error.startswith(f"Malformed request: GET {target}")
@@ -48,7 +48,7 @@ class TestRoutes:
             "/v1/models/m:predict?pretty",
         ],
     )
-    def test_almost(self, client, target):
+    def test_almost_a_route(self, client, target):
         reply = client.post(ROWS, target)
         assert reply.status == 400
         assert f"Malformed request: POST {target}" in reply.error
@@ -89,9 +89,9 @@ class TestRoutes:
     def test_ways_to_one_model(self, client, target):
         assert client.post(ROWS, target).json == {"predictions": [1.0, 2.0]}
 
-    def test_takes(self, client):
-        assert all(map(client.api.takes, ("/v1/models", "/V1/x", "/monitoring/prometheus/metrics")))
-        assert not any(map(client.api.takes, ("/", "/v1", "/v2/models", "/statuspage", "/healthz")))
+    def test_handles(self, client):
+        assert all(map(client.api.handles, ("/v1/models", "/V1/x", "/monitoring/prometheus/metrics")))
+        assert not any(map(client.api.handles, ("/", "/v1", "/v2/models", "/statuspage", "/healthz")))
 
     def test_a_path_that_is_no_utf8(self, client):
         reply = client.get("/v1/models/%ff%00")
@@ -142,7 +142,7 @@ class TestPredict:
             reply = client.post(body, target)
             assert reply.status == status, part
             assert part in reply.error
-        assert client.core.asked == []
+        assert client.inference.received == []
 
     def test_unsupported_type(self, client):
         assert client.post({"signature_name": "half", "inputs": [1.5]}).status == 501
@@ -169,7 +169,7 @@ class TestExamples:
         document = {"signature_name": "two", "context": {"q": "a"}, "examples": [{"x": 1.0}, {"x": [2.0]}]}
         assert client.post(document, "/v1/models/m:classify").json == {"results": [[["", 0.0]], [["", 1.0]]]}
         assert client.post(document, "/v1/models/m/versions/3:regress").json == {"results": [0.0, 1.0]}
-        assert [len(examples) for _, examples in client.core.asked] == [2, 2]
+        assert [len(examples) for _, examples in client.inference.received] == [2, 2]
 
     @pytest.mark.parametrize("verb", ["classify", "regress"])
     def test_json_is_checked_before_the_model(self, client, verb):
@@ -249,7 +249,7 @@ class TestBodies:
             assert "--max-body-bytes" in reply.error
         assert client.post({"instances": [1.0]}).status == 200
 
-    def test_nobody_is_there(self, client):
+    def test_disconnected_client(self, client):
         async def send():
             async def receive():
                 return {"type": "http.disconnect"}
@@ -288,7 +288,7 @@ class TestLimits:
         client.gate.draining = True
         assert client.post(ROWS).status == client.get("/v1/models/m").status == client.get("/v1/x").status == 503
 
-    def test_what_nobody_expected(self, rest_fakes, caplog):
+    def test_unexpected_error(self, rest_fakes, caplog):
         async def fail():
             raise ZeroDivisionError("secret")
 
@@ -333,8 +333,8 @@ class TestMetrics:
         file = tmp_path / "monitoring.config"
         file.write_text('prometheus_config { enable: true, path: "/numbers" }')
         client = rest_fakes.Client(monitoring_config_file=str(file))
-        assert client.api.takes("/numbers")
-        assert not client.api.takes(self.PATH)
+        assert client.api.handles("/numbers")
+        assert not client.api.handles(self.PATH)
         assert client.get("/numbers").status == 200
         file.write_text("prometheus_config { enable: false }")
-        assert not rest_fakes.Client(monitoring_config_file=str(file)).api.takes(self.PATH)
+        assert not rest_fakes.Client(monitoring_config_file=str(file)).api.handles(self.PATH)

@@ -1,4 +1,4 @@
-"""The demo page: its routes, and the page itself in headless Chromium, asking a server that only pretends."""
+"""The demo page: its routes, and the page itself in headless Chromium, with a fake server."""
 
 import base64
 import contextlib
@@ -34,8 +34,8 @@ RESULTS = {
 }
 
 
-class Core:
-    """The models of a fake server, and a folder for each."""
+class Inference:
+    """The models of a fake server, with a folder for each."""
 
     def __init__(self, fake: Any, root: Path) -> None:
         self.fake, self.root = fake, root
@@ -64,7 +64,7 @@ class Site:
 
         config = ServerConfig(**settings)
         app = Starlette(
-            routes=[Route("/v1/{path:path}", rest, methods=["GET", "POST"]), *routes(Core(fake, root), config)]
+            routes=[Route("/v1/{path:path}", rest, methods=["GET", "POST"]), *routes(Inference(fake, root), config)]
         )
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
@@ -97,7 +97,7 @@ def site(fake_server, tmp_path):
 # Routes
 
 
-def test_page_takes_nothing_from_elsewhere(site):
+def test_page_loads_nothing_from_other_hosts(site):
     page = site.get("")
     assert page.headers["Content-Type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
@@ -106,8 +106,8 @@ def test_page_takes_nothing_from_elsewhere(site):
         assert "http:" not in text.replace("http://www.w3.org/2000/svg", "")
         assert "https:" not in text
         assert site.get(f"web/{file.name}").status == 200
-    assert site.get("web/../web_page.py").status == 404
-    assert site.get("web/%2e%2e/web_page.py").status == 404
+    assert site.get("web/../demo_page.py").status == 404
+    assert site.get("web/%2e%2e/demo_page.py").status == 404
 
 
 def test_list_of_models(site, fake_server, fakes):
@@ -126,7 +126,7 @@ def test_list_of_models(site, fake_server, fakes):
     }
 
 
-def test_list_of_models_wants_the_token(fake_server, tmp_path):
+def test_list_of_models_requires_the_token(fake_server, tmp_path):
     (tmp_path / "token").write_text("secret\n")
     site = Site(fake_server, tmp_path, bearer_token_file=str(tmp_path / "token"))
     try:
@@ -141,8 +141,8 @@ def test_list_of_models_wants_the_token(fake_server, tmp_path):
 # Page
 
 
-def said(browser) -> str:
-    return browser.run("document.getElementById('said').textContent.trim()")
+def outcome(browser) -> str:
+    return browser.run("document.getElementById('outcome').textContent.trim()")
 
 
 def error(browser) -> str:
@@ -156,9 +156,9 @@ def visit(browser, site, fragment: str = "") -> None:
 
 
 def bars(browser) -> list:
-    browser.wait("document.querySelector('#said strong')")
+    browser.wait("document.querySelector('#outcome strong')")
     return browser.run("""[...document.querySelectorAll('#bars li')].map((li) =>
-        [li.querySelector('.label').textContent, li.querySelector('.score').textContent,
+        [li.querySelector('.class-name').textContent, li.querySelector('.score').textContent,
          li.querySelector('.bar').style.width])""")
 
 
@@ -172,10 +172,10 @@ SEVENS = [
 def test_a_chosen_file(browser, site, fake_server):
     site.results("digits", json.dumps(RESULTS))
     visit(browser, site)
-    assert said(browser) == "Show it an image."
+    assert outcome(browser) == "Choose an image."
     browser.choose_file("#file", SEVEN)
     assert bars(browser) == SEVENS
-    assert said(browser).startswith("7 90.00 %, answered in")
+    assert outcome(browser).startswith("7 90.00 %, answered in")
     text = browser.run("document.body.innerText")
     for part in ("digits", "version 11", "2.78 %", "top-1 error, test", "95 % confidence 1.19 to 6.34"):
         assert part in text
@@ -224,7 +224,7 @@ def test_the_keyboard_reaches_everything(browser, site, fake_server, fakes):
     for _ in range(9):
         browser.press("Tab", 9)
         reached.append(browser.run("document.activeElement.id || document.activeElement.textContent.trim()"))
-    assert reached[:5] == ["model", "file", "choose", "camera", "The same from a terminal"]
+    assert reached[:5] == ["model", "file", "choose", "camera", "From a terminal"]
     assert reached[5:8] == ["mlflow", "OpenAPI", "Readiness"]
     # What has the focus can be seen.
     browser.run("document.activeElement.blur()")
@@ -233,23 +233,23 @@ def test_the_keyboard_reaches_everything(browser, site, fake_server, fakes):
     assert browser.run("document.activeElement.id") == "file"
     assert browser.run("getComputedStyle(document.getElementById('drop')).outlineStyle") == "solid"
     # And so can be heard what happens.
-    assert browser.run("document.getElementById('said').ariaLive") == "polite"
+    assert browser.run("document.getElementById('outcome').ariaLive") == "polite"
     assert browser.run("document.getElementById('error').role") == "alert"
 
 
 @pytest.mark.browser
-def test_what_is_no_image(browser, site, tmp_path):
+def test_a_file_that_is_not_an_image(browser, site, tmp_path):
     visit(browser, site)
     (tmp_path / "text.png").write_text("hello")
     browser.choose_file("#file", tmp_path / "text.png")
-    assert error(browser) == "The model cannot decode this file. It takes JPEG, PNG, GIF and BMP images."
-    browser.choose_file("#file", SEVEN)  # and on it goes
+    assert error(browser) == "The model cannot decode this file. It accepts JPEG, PNG, GIF and BMP images."
+    browser.choose_file("#file", SEVEN)  # the page still works
     assert bars(browser) == SEVENS
     assert browser.run("document.getElementById('error').hidden")
 
 
 @pytest.mark.browser
-def test_another_model_without_labels(browser, site, fake_server, fakes):
+def test_another_model_without_classes(browser, site, fake_server, fakes):
     answer = {"squared_error": [3.25], "code": [[1.0, 2.0]], "reconstruction": [[[[0.0], [1.0]], [[0.5], [0.25]]]]}
     fake_server.models["coder"] = fakes.FakeModel([4], answer=answer)
     visit(browser, site)
@@ -258,7 +258,7 @@ def test_another_model_without_labels(browser, site, fake_server, fakes):
     browser.run("document.getElementById('model').value = 'coder'")
     browser.run("document.getElementById('model').dispatchEvent(new Event('change'))")
     browser.wait("document.getElementById('numbers').textContent.includes('3.25')")
-    assert said(browser).startswith("squared error 3.25, Answered in")
+    assert outcome(browser).startswith("squared error 3.25, Answered in")
     pixels = "[...document.querySelector('canvas').getContext('2d').getImageData(0, 0, 2, 2).data]"
     assert browser.run(pixels) == [0, 0, 0, 255, 255, 255, 255, 255, 128, 128, 128, 255, 64, 64, 64, 255]
     assert browser.run("location.hash") == "#coder"
@@ -277,15 +277,15 @@ def test_a_swap_meanwhile(browser, site, fake_server):
 
 
 @pytest.mark.browser
-def test_a_model_that_takes_no_images(browser, site, fake_server, fakes):
+def test_a_model_that_does_not_accept_images(browser, site, fake_server, fakes):
     fake_server.models = {"half": fakes.FakeModel(inputs={"x": {"dtype": "DT_FLOAT"}})}
     visit(browser, site)
     browser.choose_file("#file", SEVEN)
-    assert error(browser) == "half takes no encoded images, so this page cannot ask it."
+    assert error(browser) == "half does not accept encoded images, which this page sends."
 
 
 @pytest.mark.browser
-def test_answers_that_are_no_json(browser, site, fake_server, fakes):
+def test_responses_that_are_not_json(browser, site, fake_server, fakes):
     nan = {"classes": [["NaN", "b"]], "scores": [[float("nan"), float("-inf")]]}
     fake_server.models["digits"] = fakes.FakeModel(answer=nan)
     visit(browser, site)
@@ -293,7 +293,7 @@ def test_answers_that_are_no_json(browser, site, fake_server, fakes):
     assert [bar[:2] for bar in bars(browser)] == [["NaN", "0.00 %"], ["b", "0.00 %"]]
     fake_server.faults = [(200, b"<html>")]
     browser.choose_file("#file", SEVEN)
-    assert error(browser) == "The server's answer is no JSON."
+    assert error(browser) == "The server's response is not JSON."
 
 
 @pytest.mark.browser
@@ -315,7 +315,7 @@ def test_no_model_yet(browser, site, fake_server):
 
 
 @pytest.mark.browser
-def test_the_token_is_asked_for(browser, fake_server, tmp_path):
+def test_the_token_form(browser, fake_server, tmp_path):
     (tmp_path / "token").write_text("secret")
     fake_server.token = "secret"  # noqa: S105
     site = Site(fake_server, tmp_path, bearer_token_file=str(tmp_path / "token"))

@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from serving.errors import ServingError
-from serving.inference import Classes
-from serving.rest.json_answers import write_classes, write_columns, write_error, write_regressions, write_rows
+from serving.inference import Classification
+from serving.rest.json_answers import write_classification, write_columns, write_error, write_regressions, write_rows
 from serving.signature import TensorSpec
 
 TYPE_NAMES = {"float32": "float", "float64": "double", "object": "string", "float16": "half"}
@@ -168,14 +168,14 @@ def test_classes():
     labels = strings([["car", "bike", "bus"], ["car", "bike", "bus"]])
     scores = np.array([[0.2, 0.7, 0.1], [0.7, 0.1, np.nan]], np.float32)
     expected = b'{"results":[[["car",0.2],["bike",0.7],["bus",0.1]],[["car",0.7],["bike",0.1],["bus",NaN]]]}'
-    assert write_classes(Classes(labels, scores)) == expected
-    assert orjson.loads(write_classes(Classes(labels[:1], None))) == {
+    assert write_classification(Classification(labels, scores)) == expected
+    assert orjson.loads(write_classification(Classification(labels[:1], None))) == {
         "results": [[["car", 0.0], ["bike", 0.0], ["bus", 0.0]]]
     }
-    assert write_classes(Classes(None, np.array([[12]], np.float32))) == b'{"results":[[["",12.0]]]}'
-    for nothing in (Classes(None, None), Classes(None, np.zeros((0, 3), np.float32))):
+    assert write_classification(Classification(None, np.array([[12]], np.float32))) == b'{"results":[[["",12.0]]]}'
+    for nothing in (Classification(None, None), Classification(None, np.zeros((0, 3), np.float32))):
         with pytest.raises(ServingError, match="empty ClassificationResults"):
-            write_classes(nothing)
+            write_classification(nothing)
 
 
 def test_regressions():
