@@ -115,8 +115,8 @@ def explain(error: BaseException) -> str:
 def _not_installed(error: ModuleNotFoundError) -> str:
     # pip ignores the overrides of uv.lock, without which the requirements of TFX contradict each other.
     return (
-        f"the Python package {error.name} is not installed; `pip install 'vision-tfx[serving]'` installs the packages of "
-        "`serve` and `predict`, `make install` in a clone of https://github.com/vision-tfx/vision-tfx those of all verbs"
+        f"the Python package {error.name} is not installed; `pip install 'vision-tfx[serving]'` installs the packages "
+        "for `serve` and `predict`, `make install` in a clone of https://github.com/vision-tfx/vision-tfx all packages"
     )
 
 

@@ -1,4 +1,4 @@
-"""Installation: which Python is taken, and what is refused in one sentence. uv, getconf and Python are fakes."""
+"""Installation: the choice of Python, refusals in one sentence, missing packages. uv, getconf and Python are fakes."""
 
 import shutil
 import subprocess
@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli import explain
+
 INSTALL = Path(__file__).parent.parent / ".ci" / "install"
 
 
 class Machine:
-    """A PATH of fakes beside the real /bin, and a project with nothing but the script."""
+    """A PATH of fakes beside the real /bin, and a project that contains the install script only."""
 
     def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
@@ -105,3 +107,9 @@ def test_uv_is_installed_where_it_is_missing(machine: Machine):
     done = machine.install("pipeline")
     assert "pip install --quiet uv" in done.stdout
     assert "own uv sync --locked" in done.stdout
+
+
+def test_a_missing_package_is_reported_with_the_command_that_installs_it():
+    message = explain(ModuleNotFoundError("No module named 'mlflow'", name="mlflow"))
+    assert message.startswith("the Python package mlflow is not installed; `pip install 'vision-tfx[serving]'`")
+    assert "`make install`" in message
