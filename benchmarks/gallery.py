@@ -21,7 +21,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from components.figures import figures, rbm_figures, rbm_readings
+from components.figures import autoencoder_plots, rbm_arrays, rbm_plots
+from components.figures.filters import filters, projected_filters
 from models.dbn import DBN
 from models.partition import ais_log_partition
 from models.partition.log_partition import log_probability, spaced_betas
@@ -110,33 +111,33 @@ def _machine(net: DBN, data: Data) -> Iterator[Picture]:
     """A net of one layer: its filters, activations, fantasies and log-probability."""
     rbm = net.rbms[0]
     caption = "Each tile is what one hidden unit looks for: red pixels turn it on, blue ones off."
-    yield Picture("filters", caption, figures.filters(np.asarray(rbm.kernel), data.shape))
+    yield Picture("filters", caption, filters(np.asarray(rbm.kernel), data.shape))
     caption = (
         "One row per image, one column per hidden unit: one that were black or white throughout would be of no use."
     )
     hidden = np.asarray(rbm.hidden_probabilities(data.images[:100]))
-    yield Picture("activations", caption, rbm_figures.hidden_activations(hidden))
-    moments = rbm_readings.gibbs_moments(rbm, data.images[:SAMPLES], STEPS)
+    yield Picture("activations", caption, rbm_plots.hidden_activations(hidden))
+    moments = rbm_arrays.gibbs_snapshots(rbm, data.images[:SAMPLES], STEPS)
     caption = "Gibbs chains start at training images: what they become is what the machine believes images to be."
-    yield Picture("fantasies", caption, rbm_figures.fantasies(moments, data.shape, STEPS))
+    yield Picture("fantasies", caption, rbm_plots.fantasies(moments, data.shape, STEPS))
     yield _bracket(rbm, data)
 
 
 def _stack(net: DBN, data: Data) -> Iterator[Picture]:
     """A net of several layers: what the units of each look for, and what the top machine dreams of."""
-    kernels = rbm_readings.kernels(net.rbms)
+    kernels = rbm_arrays.kernels(net.rbms)
     caption = "Layer 1 looks for strokes: red pixels turn a unit on, blue ones off."
     title = "What layer 1 looks for"
-    yield Picture("filters-1", caption, figures.filters(kernels[0], data.shape, title=title))
+    yield Picture("filters-1", caption, filters(kernels[0], data.shape, title=title))
     for layer in range(2, len(kernels) + 1):
         caption = f"Layer {layer}, its weights carried down to the pixels through the layers below."
-        yield Picture(f"filters-{layer}", caption, rbm_figures.higher_filters(kernels[:layer], data.shape))
-    moments = rbm_readings.fantasies(net.rbms, data.images[:SAMPLES], STEPS)
+        yield Picture(f"filters-{layer}", caption, projected_filters(kernels[:layer], data.shape))
+    moments = rbm_arrays.fantasies(net.rbms, data.images[:SAMPLES], STEPS)
     caption = (
         "Gibbs chains in the top machine start at training images, and each moment is carried down to the pixels. "
         "Contrastive divergence asks for one step only: over hundreds, many a chain loses its digit."
     )
-    yield Picture("fantasies", caption, rbm_figures.fantasies(moments, data.shape, STEPS))
+    yield Picture("fantasies", caption, rbm_plots.fantasies(moments, data.shape, STEPS))
 
 
 def _bracket(rbm, data: Data) -> Picture:
@@ -149,7 +150,7 @@ def _bracket(rbm, data: Data) -> Picture:
             estimate = ais_log_partition(rbm, data.images, betas=spaced_betas(temperatures), seed=1)
             for curve, log_z in ((forward, estimate.log_z), (reverse, estimate.reverse_log_z)):
                 curve.append(float(np.mean(log_probability(rbm, binary, log_z))))
-    figure = rbm_figures.annealing_bracket(
+    figure = rbm_plots.annealing_bracket(
         TEMPERATURES,
         forward,
         reverse,
@@ -172,7 +173,7 @@ def _with_labels(net: LabelDBN, data: Data) -> Iterator[Picture]:
         f"No image was shown: a label is held on for {STEPS[-1]:,} Gibbs steps in the top machine, then one pass down."
     )
     grid = samples.reshape(net.num_classes, SAMPLES, -1)
-    yield Picture("classes", caption, rbm_figures.class_samples(grid, data.shape, data.labels))
+    yield Picture("classes", caption, rbm_plots.class_samples(grid, data.shape, data.labels))
 
 
 def _served_autoencoder(folder: Path, data: Data) -> Iterator[Picture]:
@@ -189,9 +190,9 @@ def _served_autoencoder(folder: Path, data: Data) -> Iterator[Picture]:
 def _autoencoder(codes: np.ndarray, reconstructed: np.ndarray, data: Data) -> Iterator[Picture]:
     numbers = f"{codes.shape[1]} numbers"
     caption = f"Images squeezed into {numbers} each and drawn again from these alone."
-    yield Picture("reconstructions", caption, figures.reconstructions(data.images, reconstructed, data.shape))
+    yield Picture("reconstructions", caption, autoencoder_plots.reconstructions(data.images, reconstructed, data.shape))
     caption = f"The same {numbers} seen from their broadest side; no label was used to find them, only to colour them."
-    yield Picture("codes", caption, figures.code_map(codes, data.classes, data.labels))
+    yield Picture("codes", caption, autoencoder_plots.code_map(codes, data.classes, data.labels))
 
 
 def save_png(figure: Figure, path: Path) -> None:

@@ -1,9 +1,10 @@
 """Baseline: the newest blessed model of the candidate's kind, other than the candidate.
 
-With TFX's LatestBlessedModelStrategy an identical second run would evaluate and push again: its candidate, taken from
-the cache, is by then the latest blessed model itself.
+TFX's LatestBlessedModelStrategy would make an identical second run evaluate and push again: its candidate, which comes
+from the cache, is by then the latest blessed model itself.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfx.dsl.components.common.resolver import ResolverStrategy
@@ -12,16 +13,30 @@ from tfx.utils import path_utils
 
 
 def newest_blessed(
-    models: list[Artifact], blessings: list[list[Artifact]], candidates: list[Artifact]
+    models: Sequence[Artifact], blessings: Sequence[Sequence[Artifact]], candidates: Sequence[Artifact]
 ) -> list[Artifact]:
-    """The newest model, other than the candidates, that every judge blessed; an empty list if there is none.
+    """Returns the newest model, other than the candidates, that every evaluator blessed.
 
     Only models of the candidates' kind count: an autoencoder cannot be compared with a classifier of the same name.
 
     Args:
-        models: all that Trainer made, in any order.
-        blessings: for each judge all of its blessings, with the properties `blessed` and `current_model_id`.
-        candidates: the models to be judged now.
+        models: All models of Trainer, in any order.
+        blessings: All blessings of each evaluator, with the properties `blessed` and `current_model_id`.
+        candidates: Models to be evaluated now.
+
+    Returns:
+        A list with the model; an empty list if there is none.
+
+    Example:
+        >>> from tfx.types import standard_artifacts
+        >>> models = [standard_artifacts.Model(), standard_artifacts.Model()]
+        >>> blessing = standard_artifacts.ModelBlessing()
+        >>> for number, model in enumerate(models):
+        ...     model.id = number
+        >>> blessing.set_int_custom_property("blessed", 1)
+        >>> blessing.set_int_custom_property("current_model_id", 0)
+        >>> [model.id for model in newest_blessed(models, [[blessing]], models[1:])]
+        [0]
     """
     blessed = [
         {b.get_int_custom_property("current_model_id") for b in judge if b.get_int_custom_property("blessed") == 1}
@@ -34,16 +49,25 @@ def newest_blessed(
 
 
 def _assets(model: Artifact) -> set[str]:
-    """Names of the files that travel with a model: class names with a classifier, log Z with a density."""
+    """Returns the names of a model's assets, which tell its kind: class names of a classifier, log Z of a density."""
     folder = Path(path_utils.serving_model_dir(model.uri), "assets")
     return {file.name for file in folder.iterdir()} if folder.is_dir() else set()
 
 
 class BaselineStrategy(ResolverStrategy):
-    """Resolves `model` to the newest blessed one other than `candidate`; see `newest_blessed`."""
+    """Resolver strategy that selects the baseline; see `newest_blessed`.
 
-    def resolve_artifacts(self, store: object, input_dict: dict[str, list[Artifact]]) -> dict[str, list[Artifact]]:
-        """Called by TFX's Resolver with all artifacts of its channels: one of blessings for each evaluator."""
+    | channel | content |
+    |---|---|
+    | `model` | all models of Trainer; resolves to the baseline |
+    | `candidate` | the model of this run |
+    | `validation_blessing`, `test_blessing` | all blessings of each evaluator |
+    """
+
+    def resolve_artifacts(
+        self, store: object, input_dict: Mapping[str, Sequence[Artifact]]
+    ) -> dict[str, list[Artifact]]:
+        """Resolves `model` to the newest blessed model other than `candidate`, and the other channels to nothing."""
         judges = [input_dict["validation_blessing"], input_dict["test_blessing"]]
         baseline = newest_blessed(input_dict["model"], judges, input_dict["candidate"])
         return {key: baseline if key == "model" else [] for key in input_dict}

@@ -1,9 +1,10 @@
 """Fingerprint of the source behind a node: the part of TFX's cache key that TFX does not compute itself.
 
-TFX keys its cache by inputs and parameters; code reached through a class or a dotted path does not enter it. Each node
-gets a hash of the import closure of its module within `models/`, `components/` and `serving/`, and of the versions of
-the packages that this closure imports. The hash covers what can change a result and nothing else, so that an AlexNet
-that trained for a day is not trained again because a docstring was reworded, a plot recoloured or a file moved.
+TFX keys its cache by inputs and parameters; the code behind a class or a dotted path is not in the key. Each node
+therefore has a parameter with a hash of the import closure of its module within `models/`, `components/` and
+`serving/`, and of the versions of the packages that this closure imports. The hash covers the code that can change a
+result and nothing else, so that an AlexNet that trained for a day is not trained again because a docstring was reworded,
+a plot recoloured or a file moved.
 """
 
 import ast
@@ -30,8 +31,16 @@ def fingerprint(*modules: str) -> str:
         16 hexadecimal digits.
 
     Raises:
-        ValueError: The closure of a name is fewer than two files. A package whose `__init__.py` imports nothing was
-            named, for example, and the code that was meant would be missing from the key.
+        ValueError: The closure of a module has fewer than two files, so the intended code would be missing from the
+            key. The name is then that of a package whose `__init__.py` imports nothing, for example.
+
+    Example:
+        >>> len(fingerprint("components.trainer"))
+        16
+        >>> fingerprint("components")
+        Traceback (most recent call last):
+            ...
+        ValueError: the closure of 'components' has 1 files; name the module that holds the code
     """
     files: dict[Path, _Source] = {}
     for module in modules:
@@ -48,7 +57,7 @@ def fingerprint(*modules: str) -> str:
 
 
 class _Source(NamedTuple):
-    """What one file does.
+    """The significant content of one file.
 
     Args:
         code: Its statements without imports of this project's own modules.
@@ -62,7 +71,7 @@ class _Source(NamedTuple):
 
 
 def _closure(module: str) -> dict[Path, _Source]:
-    """The source files that a module reaches by imports, itself among them."""
+    """Returns the source files that a module reaches by imports, including its own."""
     found: dict[Path, _Source] = {}
     todo = [module]
     while todo:
@@ -74,16 +83,16 @@ def _closure(module: str) -> dict[Path, _Source]:
 
 
 def _path(module: str) -> Path | None:
-    """The source file of a module; None if there is none."""
+    """Returns the source file of a module; None if there is none."""
     path = _ROOT.joinpath(*module.split("."))
     return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
 def _text(source: _Source) -> str:
-    """The code of a file and, for each imported name, the content of the file that defines it.
+    """Returns the code of a file and, for each imported name, a hash of the file that defines it.
 
-    The content in place of that file's name: the text stays the same when files move, and changes when a name comes
-    from another file.
+    The hash replaces that file's name, so that the text stays the same when files move, and changes when a name comes
+    from a file of other content.
     """
     imports = [f"{local} is {name} of {_content(module)}" for module, name, local in source.own_imports]
     return "\n".join([source.code, *sorted(imports)])
@@ -113,11 +122,11 @@ def _reports(module: str) -> bool:
 class _SignificantParts(ast.NodeTransformer):
     """Keeps the statements that can change a result, and collects the imports.
 
-    Removed are docstrings, statements that only log or report such as `logging.info(...)` or
-    `tracker.log_metrics(...)`, and the wording of errors: an error ends its node, so no result depends on it.
+    Removes docstrings, statements that only log or report such as `logging.info(...)` or `tracker.log_metrics(...)`,
+    and the wording of errors: an error ends its node, so no result depends on it.
 
     Args:
-        reporting: Names in the file that stand for loggers and for objects of the reporting packages.
+        reporting: Names in the file bound to loggers and to objects of the reporting packages.
     """
 
     def __init__(self, reporting: set[str]) -> None:
@@ -169,7 +178,7 @@ def _is_own(module: str) -> bool:
 
 
 def _reporting_names(tree: ast.Module) -> set[str]:
-    """Names bound to loggers, to objects of the reporting packages and to what these return."""
+    """Returns the names bound to loggers, to objects of the reporting packages and to their return values."""
     names = {"logging"}
     for node in ast.walk(tree):
         match node:
@@ -185,7 +194,7 @@ def _reporting_names(tree: ast.Module) -> set[str]:
 
 
 def _root(node: ast.AST) -> str:
-    """The name at the start of a chain of calls and attributes: "tracker" in `tracker.log_metrics(...)`."""
+    """Returns the name at the start of a chain of calls and attributes: "tracker" in `tracker.log_metrics(...)`."""
     while isinstance(node, ast.Call | ast.Attribute):
         node = node.func if isinstance(node, ast.Call) else node.value
     return node.id if isinstance(node, ast.Name) else ""

@@ -1,42 +1,49 @@
-"""Pusher: a blessed model becomes the next version of the served one."""
+"""Pusher: publishes a blessed model as the next version of the served model."""
 
 import logging
 from pathlib import Path
 
-from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
-from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
+from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from components.blessing import is_blessed
 from components.export import publishing
 
-# The names that TFX's own Pusher gives these properties.
+# The names that TFX's own Pusher gives to these properties.
 PUSHED = "pushed"
 PUSHED_DESTINATION = "pushed_destination"
 PUSHED_VERSION = "pushed_version"
 
 
 def push_if_blessed(model_folder: Path, blessings: dict[str, Path], destination: Path) -> int | None:
-    """Pushes a model if every judge blessed it.
+    """Pushes a model if every judging node blessed it.
 
     Args:
-        model_folder: the SavedModel.
-        blessings: by the judge's name, the folder of its blessing artifact.
-        destination: base path of the served model.
+        model_folder: Folder of the SavedModel.
+        blessings: Folder of the blessing artifact of each judging node, by its name.
+        destination: Base path of the served model.
 
     Returns:
-        The version, or none if a judge refused.
+        The version; None if a node did not bless the model.
+
+    Raises:
+        VisionTfxError: The destination cannot be written.
+
+    Example:
+        >>> Path("evaluator").mkdir()
+        >>> push_if_blessed(Path("model"), {"Evaluator": Path("evaluator")}, Path("serving", "digits")) is None
+        True
     """
     refused = [judge for judge, folder in blessings.items() if not is_blessed(folder)]
     if refused:
-        logging.warning("Not pushed: %s did not bless the model.", " and ".join(refused))
+        logging.warning("not pushed: %s did not bless the model", " and ".join(refused))
         return None
     return publishing.push(model_folder, destination)
 
 
 @component
-def Pusher(  # noqa: N802, D103 - a TFX component; described by the module
+def Pusher(  # noqa: N802 - a component is a class to its users
     model: InputArtifact[standard_artifacts.Model],
     validation_blessing: InputArtifact[standard_artifacts.ModelBlessing],
     test_blessing: InputArtifact[standard_artifacts.ModelBlessing],
@@ -45,6 +52,17 @@ def Pusher(  # noqa: N802, D103 - a TFX component; described by the module
     destination: Parameter[str],
     fingerprint: Parameter[str],
 ) -> None:
+    """Copies a blessed model to `<destination>/<version>/`; see `push_if_blessed`.
+
+    Args:
+        model: Reads the SavedModel in `Format-Serving/`.
+        validation_blessing: Reads Evaluator's marker file `BLESSED`.
+        test_blessing: Reads TestEvaluator's marker file `BLESSED`.
+        infra_blessing: Reads InfraValidator's marker file `INFRA_BLESSED`.
+        pushed_model: Has no files; the custom properties `pushed` (0 or 1), `pushed_destination` and `pushed_version`.
+        destination: Base path of the served model.
+        fingerprint: Fingerprint of this node's source, so that a changed source runs again.
+    """
     blessings = {
         "Evaluator": Path(validation_blessing.uri),
         "TestEvaluator": Path(test_blessing.uri),

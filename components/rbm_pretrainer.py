@@ -1,21 +1,21 @@
-"""RBMPretrainer: greedy layer-wise pretraining of a deep belief net; its artifact is Trainer's `base_model`."""
+"""RBMPretrainer: greedy layer-wise pretraining of a deep belief net, or of AlexNet's kernels on patches."""
 
 import importlib
 from pathlib import Path
 
 import keras
-from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
-from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
+from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from components import features
-from components.figures import layers
+from components.figures.layer_report import log_layers
 from components.ingest.manifest import read_labels
 from components.input_pipeline import scaling
 from components.input_pipeline.epoch_order import EpochOrder
 from components.input_pipeline.image_data import ImageData, load_images
 from components.reporting import progress, station_tracker
+from components.reporting.station_tracker import StationTracker, station_run
 from components.station_config import StationConfig
 from components.training.checkpoints import Checkpoint, Resume, station_checkpoint
 from components.training.finite_loss import FiniteLoss
@@ -25,14 +25,14 @@ from models.dbn import DBN
 from models.rbm import RBM
 from models.up_down import LabelDBN
 
-# Pretrains AlexNet's kernels. Named, not imported, so that the cache key of deep belief nets does not hold its source.
+# Pretrains AlexNet's kernels. Named, not imported, so that the cache key of a deep belief net does not cover its source.
 PATCH_PRETRAINING = "components.training.patch_pretraining"
-# Updates per call of the compiled loop: with 50, an epoch of MNIST takes 5 % longer; more cost memory.
+# Updates per call of the compiled loop: with 50, an epoch of MNIST takes 5 % longer; more take more memory.
 _UPDATES_PER_STEP = 100
-# Validation images whose free energy is compared with that of as many training images, after every epoch.
+# Validation images for the free-energy gap: after every epoch, they are compared with as many training images.
 _HELD_OUT = 1000
-# Training images that are drawn: the minibatch of the practical guide.
-_DRAWN = 100
+# Training images in the diagnostic plots: the mini-batch of Hinton's practical guide.
+_PLOTTED = 100
 
 
 def pretrain(
@@ -41,28 +41,31 @@ def pretrain(
     held_out: ImageData | None,
     statistics: ImageStatistics,
     num_classes: int,
-    tracker: station_tracker.StationTracker,
+    tracker: StationTracker,
     checkpoint: Checkpoint | None = None,
 ) -> DBN | LabelDBN:
     """Trains the layers of a deep belief net one after the other.
 
     Args:
-        config: network, pretraining and seed. With the objective "joint", labels are part of the top layer.
-        training: images to train on.
-        held_out: images for the free-energy gap and the pseudo-log-likelihood; none where all are trained on.
-        statistics: of the training images.
-        num_classes: number of classes.
-        tracker: receives errors per epoch and the pictures of every layer.
-        checkpoint: where an interrupted training goes on from; none begins anew.
+        config: Network, pretraining and seed. With the objective "joint", the top layer has label units.
+        training: Images to train on.
+        held_out: Images for the free-energy gap and the pseudo-log-likelihood; None when all are trained on.
+        statistics: Statistics of the training images.
+        num_classes: Number of classes.
+        tracker: Receives errors per epoch and diagnostic plots of every layer.
+        checkpoint: State to resume from; by default nothing is saved or resumed.
 
     Raises:
         VisionTfxError: A layer diverged.
+
+    Source: Hinton, Osindero & Teh, Neural Computation 18 (2006).
     """
     keras.utils.set_random_seed(config.seed)
-    model, cd = config.model, config.model.pretraining
+    model, cd = config.dbn, config.dbn.pretraining
     scale = scaling.scaling_layer(model, statistics)
     order, checkpoint = EpochOrder(config.seed), checkpoint or Checkpoint()
     rows = scaling.visible_rows(training, cd.batch_size * _UPDATES_PER_STEP, scale, order)
+    dbn: DBN | LabelDBN
     if model.objective == "joint":
         dbn = factory.build_label_dbn(model, num_classes, config.seed)
     else:
@@ -83,8 +86,8 @@ def pretrain(
         first_layer=first_layer,
         initial_epoch=done,
     )
-    images = next(iter(rows))[0][:_DRAWN].numpy()
-    layers.log_pictures(dbn.rbms, images, factory.image_shape(model), tracker)
+    images = next(iter(rows))[0][:_PLOTTED].numpy()
+    log_layers(dbn.rbms, images, factory.image_shape(model), tracker)
     return dbn
 
 
@@ -93,7 +96,7 @@ def _part(layer: int) -> str:
 
 
 def _finite_error(rbms: list[RBM], layer: int) -> FiniteLoss:
-    """Stops a layer that diverges, and names the rate that `models.fitting.sgd.pretraining_optimizer` gave it."""
+    """Returns a check whose message names the learning rate that `pretraining_optimizer` selects for the layer."""
     gaussian = "gaussian" in (rbms[layer].visible_type, rbms[layer].hidden_type)
     return FiniteLoss(
         f"--model.pretraining.{'gaussian-' if gaussian else ''}learning-rate",
@@ -104,9 +107,12 @@ def _finite_error(rbms: list[RBM], layer: int) -> FiniteLoss:
 
 
 def _restored(rbms: list[RBM], checkpoint: Checkpoint) -> tuple[int, int]:
-    """Index of the layer to go on with, and epochs it has had; the layers below it get their weights back.
+    """Restores the layers below the interrupted one.
 
-    `Resume` restores them too, but later than the held-out images pass through them.
+    `Resume` restores them too, but only after the held-out images have passed through them.
+
+    Returns:
+        Index of the layer to resume, and the number of its finished epochs.
     """
     if checkpoint.position is None:
         return 0, 0
@@ -120,13 +126,23 @@ def _restored(rbms: list[RBM], checkpoint: Checkpoint) -> tuple[int, int]:
 
 
 @component
-def RBMPretrainer(  # noqa: N802, D103 - a TFX component; described by the module
+def RBMPretrainer(  # noqa: N802 - a component is a class to its users
     examples: InputArtifact[standard_artifacts.Examples],
     transform_graph: InputArtifact[standard_artifacts.TransformGraph],
     model: OutputArtifact[standard_artifacts.Model],
     config: Parameter[str],
     fingerprint: Parameter[str],
 ) -> None:
+    """Pretrains a deep belief net layer by layer, or AlexNet's kernels on patches; see `pretrain`.
+
+    Args:
+        examples: Reads `Split-<name>/`, `labels.txt` and `manifest.parquet` as ImageExampleGen wrote them.
+        transform_graph: Reads the statistics of the training images.
+        model: Writes the pretrained weights to `Format-Serving/`, the folder that Trainer's `base_model` reads; the
+            folder stays empty for an AlexNet without patches.
+        config: A StationConfig as JSON.
+        fingerprint: Fingerprint of this node's source, so that a changed source runs again.
+    """
     station, destination = StationConfig.from_json(config), Path(path_utils.serving_model_dir(model.uri))
     if station.model.family == "alexnet":
         importlib.import_module(PATCH_PRETRAINING).run(station, examples.uri, transform_graph.uri, destination)
@@ -139,7 +155,7 @@ def RBMPretrainer(  # noqa: N802, D103 - a TFX component; described by the modul
     statistics = load_statistics(transform_graph.uri, size, channels)
     checkpoint = station_checkpoint("RBMPretrainer", examples.uri, config, fingerprint)
     num_classes = len(read_labels(Path(examples.uri)))
-    with station_tracker.station_run("RBMPretrainer") as tracker:
+    with station_run("RBMPretrainer") as tracker:
         dbn = pretrain(station, training, held_out, statistics, num_classes, tracker, checkpoint)
     dbn.save(destination)
     checkpoint.clear()

@@ -11,7 +11,7 @@ from components.export.exported_model import ExportedModel
 from components.ingest.manifest import read_labels, read_manifest
 from components.input_pipeline.image_data import load_images, read_records
 from components.input_pipeline.label_share import labelled
-from components.reporting import station_tracker
+from components.reporting.station_tracker import StationTracker, station_run
 from components.station_config import StationConfig
 from components.training.checkpoints import station_checkpoint
 from components.training.inputs import TrainingInputs
@@ -23,32 +23,43 @@ _STORED_EXAMPLES = 32
 
 
 def training_module(model: AlexNetConfig | DBNConfig) -> str:
-    """Returns the module whose `train` trains a model: AlexNet's, or that of a deep belief net's objective.
+    """Returns the name of the module whose `train` trains a model: AlexNet's, or that of a DBN's objective.
 
-    Named, not imported, so that the cache key of one kind of model does not cover the source of the others: pass the
-    name to `fingerprint` together with this module's.
+    The module is named, not imported, so that the cache key of one kind of model does not cover the source of the
+    others: pass the name to `fingerprint` together with this module's.
+
+    Example:
+        >>> training_module(DBNConfig(objective="density"))
+        'components.training.density'
     """
     kind = model.objective if isinstance(model, DBNConfig) else model.family
     return f"components.training.{kind}"
 
 
-def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> ExportedModel:
-    """Trains a model to its objective.
+def train(config: StationConfig, inputs: TrainingInputs, tracker: StationTracker) -> ExportedModel:
+    """Trains a model for its objective.
 
     Args:
-        config: network with its objective, training and seed.
-        inputs: images, their statistics and labels, pretrained weights.
-        tracker: receives what is measured on the way.
+        config: Network with its objective, training and seed.
+        inputs: Images, their statistics and labels, pretrained weights.
+        tracker: Receives metrics and plots.
+
+    Raises:
+        VisionTfxError: The training diverged.
     """
-    return importlib.import_module(training_module(config.model)).train(config, inputs, tracker)
+    model: ExportedModel = importlib.import_module(training_module(config.model)).train(config, inputs, tracker)
+    return model
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """TFX's entry point.
+    """Trains and exports a model; TFX's entry point.
+
+    Reads `Split-<name>/`, `labels.txt` and `manifest.parquet` of Examples, and the statistics of TransformGraph. Writes
+    the SavedModel to `Format-Serving/` of Model, and for the objective "joint" `label_dbn/` to ModelRun.
 
     Args:
-        fn_args: with `custom_config["config"]`, a StationConfig as JSON, and `custom_config["fingerprint"]` of the
-            source; `base_model` may name pretrained weights.
+        fn_args: TFX's arguments. `custom_config["config"]` is a StationConfig as JSON, `custom_config["fingerprint"]`
+            the fingerprint of the source; `base_model` may name a folder of pretrained weights.
     """
     custom = fn_args.custom_config
     config = StationConfig.from_json(custom["config"])
@@ -63,16 +74,16 @@ def run_fn(fn_args: FnArgs) -> None:
         statistics=load_statistics(fn_args.transform_output, size, channels),
         labels=read_labels(Path(examples_uri)),
         pretrained=_pretrained(fn_args),
-        # The folder of the pretrained weights is another one whenever they are.
+        # Other pretrained weights are in another folder, so the folder's name stands for the weights.
         checkpoint=station_checkpoint(
             "Trainer", examples_uri, custom["config"], custom["fingerprint"], str(fn_args.base_model)
         ),
-        keep=Path(fn_args.model_run_dir),
+        model_run=Path(fn_args.model_run_dir),
     )
-    with station_tracker.station_run("Trainer") as tracker:
-        served = train(config, inputs, tracker)
+    with station_run("Trainer") as tracker:
+        model = train(config, inputs, tracker)
     records = read_records(examples_uri, features.VALIDATION, _STORED_EXAMPLES)
-    saved_model.export(served, records, fn_args.serving_model_dir)
+    saved_model.export(model, records, fn_args.serving_model_dir)
     inputs.checkpoint.clear()
 
 
@@ -83,6 +94,6 @@ def _labelled(config: StationConfig, examples_uri: str) -> list[str] | None:
 
 
 def _pretrained(fn_args: FnArgs) -> Path | None:
-    # TFX sets base_model to a path even where the artifact is empty.
-    folder = fn_args.base_model and Path(fn_args.base_model)
+    # TFX sets base_model to a path even if the artifact is empty.
+    folder = Path(fn_args.base_model) if fn_args.base_model else None
     return folder if folder and folder.is_dir() and any(folder.iterdir()) else None

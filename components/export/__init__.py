@@ -1,1 +1,1 @@
-"""Export: trained models as SavedModels with signatures, warm-up requests and labels."""
+"""Export: trained models as SavedModels with signatures, assets and warm-up requests."""

@@ -1,27 +1,27 @@
-"""The SavedModel of an autoencoder: codes, reconstructions and their errors."""
+"""SavedModel of an autoencoder: codes, reconstructions and their errors."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from components.export import layout
-from components.export.exported_model import ExportedModel
+from components.export.exported_model import ExportedModel, Outputs
 
 
 class ExportedAutoencoder(ExportedModel):
-    """Codes and reconstructions of images scaled to [0, 1]; errors are summed over the values of an image.
+    """An autoencoder of images scaled to [0, 1]; errors are summed over the values of an image.
 
-    | output | shape | what |
+    | output | shape | content |
     |---|---|---|
-    | `code` | (N, units) | the activations of the layer "code" |
-    | `reconstruction` | (N, height, width, channels) | in [0, 1] |
-    | `squared_error` | (N,) | of the reconstruction |
-    | `mean_image_error` | (N,) | of the best constant answer, the mean of the training images |
+    | `code` | (N, units) | activations of the layer "code" |
+    | `reconstruction` | (N, height, width, channels) | reconstruction in [0, 1] |
+    | `squared_error` | (N,) | squared error of the reconstruction |
+    | `mean_image_error` | (N,) | squared error of the best constant prediction, the mean of the training images |
 
     Args:
         autoencoder: Keras model from images in [0, 1] (N, height, width, channels) to logits of the same shape, with a
             layer "code".
-        mean_image: of the training images, in [0, 1], (height, width, channels).
+        mean_image: Mean of the training images in [0, 1], shape (height, width, channels).
     """
 
     def __init__(self, autoencoder: keras.Model, mean_image: np.ndarray) -> None:
@@ -32,8 +32,8 @@ class ExportedAutoencoder(ExportedModel):
         )
         self.mean_image = tf.constant(mean_image, tf.float32)
 
-    def from_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Images in grey levels, float (N, height, width, channels)."""
+    def from_pixels(self, pixels: tf.Tensor) -> Outputs:
+        """Encodes and reconstructs images in grey levels, float (N, height, width, channels)."""
         images = pixels / 255
         code, logits = self.autoencoder(images, training=False)
         reconstruction = tf.sigmoid(logits)

@@ -1,24 +1,26 @@
-"""The SavedModel of an average: several served classifiers in one, which answers the mean of their probabilities."""
+"""SavedModel of an ensemble: several exported classifiers in one, which returns the mean of their probabilities."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from components.export import layout
 from components.export.classifier import ProbabilisticClassifier
+from components.export.exported_model import Outputs
 
 
 class AveragedClassifier(ProbabilisticClassifier):
-    """The answers of a classifier, from the mean of its members' probabilities.
+    """A classifier whose probabilities are the mean of its members' probabilities.
 
-    Every member is asked through its own signatures, which bring their preprocessing with them, so members may differ
-    in network and in image size. The signatures are those that all members have; `pixels` is one of them where all
-    take images of one shape. Exported, the model holds the members' graphs and weights: it no longer needs theirs.
+    Each member runs through its own signatures with its own preprocessing, so members may differ in network and in
+    image size. The signatures are those that all members have; `pixels` also requires images of one shape. The exported
+    average holds the members' graphs and weights and no longer needs their folders.
 
     Args:
-        folders: SavedModels of classifiers with the same labels, at least one.
-        labels: their class names in index order.
+        folders: Folders of the members' SavedModels, classifiers with the same labels, at least one.
+        labels: Class names in index order.
 
     Source: Krizhevsky, Sutskever & Hinton, NIPS 2012, section 6: five nets averaged, 40.7 -> 38.1 % top-1.
     """
@@ -29,52 +31,58 @@ class AveragedClassifier(ProbabilisticClassifier):
         super().__init__(shapes[0], labels)
         common = set.intersection(*(set(member.signatures) for member in members))
         self._common = common if len(set(shapes)) == 1 else common - {layout.PIXELS}
-        # The members themselves stay untracked: each has a labels.txt among its assets, and one is enough.
+        # The members stay untracked: each has a labels.txt among its assets, and the average needs only one.
         object.__setattr__(self, "_members", members)
         self.weights = list({id(variable): variable for m in members for variable in _variables(m)}.values())
 
-    def signature_functions(self) -> dict[str, tuple[str, Callable]]:
-        """By signature that all members have, its input and what computes its answers."""
+    def signature_functions(self) -> dict[str, tuple[str, Callable[[tf.Tensor], Outputs]]]:
+        """Returns the signatures that all members have."""
         every = super().signature_functions() | {
             layout.TEN_CROPS: (layout.BYTES, self.from_bytes_in_ten_crops),
             layout.TEN_CROP_EXAMPLES: (layout.EXAMPLES, self.from_examples_in_ten_crops),
         }
         return {name: every[name] for name in every if name in self._common}
 
-    def from_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Encoded JPEG, PNG, GIF or BMP files, string (N,)."""
+    def from_bytes(self, image_bytes: tf.Tensor) -> Outputs:
+        """Computes the outputs for encoded JPEG, PNG, GIF or BMP files, string (N,)."""
         return self._mean(layout.SERVING_DEFAULT, image_bytes)
 
-    def from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialized tf.Examples with the feature `image`, string (N,)."""
+    def from_examples(self, examples: tf.Tensor) -> Outputs:
+        """Computes the outputs for serialized tf.Examples with the feature `image`, string (N,)."""
         return self._mean(layout.EXAMPLES, examples)
 
-    def from_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Images in grey levels, float (N, height, width, channels)."""
+    def from_pixels(self, pixels: tf.Tensor) -> Outputs:
+        """Computes the outputs for images in grey levels, float (N, height, width, channels)."""
         return self._mean(layout.PIXELS, pixels)
 
-    def from_bytes_in_ten_crops(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Encoded files, string (N,); each member averages its ten crops."""
+    def from_bytes_in_ten_crops(self, image_bytes: tf.Tensor) -> Outputs:
+        """Computes the outputs for encoded files, string (N,); each member averages its ten crops."""
         return self._mean(layout.TEN_CROPS, image_bytes)
 
-    def from_examples_in_ten_crops(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialized tf.Examples, string (N,); each member averages its ten crops."""
+    def from_examples_in_ten_crops(self, examples: tf.Tensor) -> Outputs:
+        """Computes the outputs for serialized tf.Examples, string (N,); each member averages its ten crops."""
         return self._mean(layout.TEN_CROP_EXAMPLES, examples)
 
     def member_probabilities(self, signature: str, inputs: tf.Tensor) -> tf.Tensor:
-        """The members' own probabilities, float (members, N, classes), for what a signature takes."""
-        argument, _ = self.signature_functions()[signature]
-        answers = [member.signatures[signature](**{argument: inputs}) for member in self._members]
-        return tf.stack([answer[layout.PROBABILITIES] for answer in answers])
+        """Returns the probabilities of each member, float (members, N, classes).
 
-    def _mean(self, signature: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        Args:
+            signature: Name of a signature of this model.
+            inputs: Value of the signature's input.
+        """
+        argument, _ = self.signature_functions()[signature]
+        outputs = [member.signatures[signature](**{argument: inputs}) for member in self._members]
+        return tf.stack([output[layout.PROBABILITIES] for output in outputs])
+
+    def _mean(self, signature: str, inputs: tf.Tensor) -> Outputs:
         return self.outputs(tf.reduce_mean(self.member_probabilities(signature, inputs), axis=0))
 
 
-def _pixels_shape(model: tf.Module) -> tuple[int, int, int]:
+def _pixels_shape(model: Any) -> tuple[int, int, int]:
     _, inputs = model.signatures[layout.PIXELS].structured_input_signature
-    return tuple(inputs[layout.PIXELS].shape[1:])
+    height, width, channels = inputs[layout.PIXELS].shape[1:]
+    return height, width, channels
 
 
-def _variables(model: tf.Module) -> list[tf.Variable]:
+def _variables(model: Any) -> list[tf.Variable]:
     return [variable for signature in model.signatures.values() for variable in signature.variables]

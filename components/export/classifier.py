@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from components.export import layout
-from components.export.exported_model import ExportedModel
+from components.export.exported_model import ExportedModel, Outputs
 
 
 class ProbabilisticClassifier(ExportedModel):
@@ -28,7 +28,7 @@ class ProbabilisticClassifier(ExportedModel):
         self._names = tuple(labels)
         self.labels = tf.constant([label.encode() for label in labels])
 
-    def outputs(self, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
+    def outputs(self, probabilities: tf.Tensor) -> Outputs:
         """Returns the outputs by name for class probabilities, float (N, classes)."""
         scores, indices = tf.math.top_k(probabilities, k=min(5, len(self.labels)))
         return {
@@ -50,7 +50,6 @@ class ExportedClassifier(ProbabilisticClassifier):
         labels: Class names in index order.
 
     Example:
-        >>> import keras
         >>> network = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
         >>> model = ExportedClassifier(network, ["cat", "dog", "owl"])
         >>> {name: tuple(value.shape) for name, value in model.from_pixels(tf.zeros((1, 2, 2, 1))).items()}
@@ -61,6 +60,6 @@ class ExportedClassifier(ProbabilisticClassifier):
         super().__init__(classifier.input_shape[1:], labels)
         self.attach("classifier", classifier)
 
-    def from_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+    def from_pixels(self, pixels: tf.Tensor) -> Outputs:
         """Classifies images in grey levels, float (N, height, width, channels)."""
         return self.outputs(tf.nn.softmax(tf.cast(self.classifier(pixels, training=False), tf.float32)))

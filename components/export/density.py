@@ -1,4 +1,4 @@
-"""The SavedModel of a density: log-probabilities of images under one restricted Boltzmann machine."""
+"""SavedModel of a density: log-probabilities of images under a single RBM."""
 
 import json
 from collections.abc import Mapping
@@ -7,34 +7,34 @@ import numpy as np
 import tensorflow as tf
 
 from components.export import layout
-from components.export.exported_model import ExportedModel
+from components.export.exported_model import ExportedModel, Outputs
 from models.partition.estimate import LogPartitionEstimate
 from models.rbm import RBM
 
-_DRAWS = 10
+_SAMPLES = 10
 
 
 class ExportedDensity(ExportedModel):
-    """Log-probabilities of binary images, drawn from grey ones: a grey level is the probability that its pixel is on.
+    """Log-probabilities of binary images, sampled from grey ones: a grey level is the probability that its pixel is on.
 
-    A density of binary images has no probability for a grey one. What is answered is the mean over ten binary images,
-    whose draw is decided by the grey image alone, so that an image gets the same answer every time; an image of black
-    and white pixels is its own draw.
+    A density of binary images has no probability for a grey image. The output is therefore the mean over ten binary
+    samples. The grey image alone seeds the sampling, so that it gets the same output every time; an image of black and
+    white pixels is its own sample.
 
-    | output | shape | what |
+    | output | shape | content |
     |---|---|---|
     | `log_probability` | (N,) | nats, with the forward estimate of log Z |
-    | `base_rate_log_probability` | (N,) | nats, of the best constant answer: independent pixels with the data's means |
+    | `base_rate_log_probability` | (N,) | nats, of the best constant prediction: independent pixels with the data's means |
     | `hidden` | (N, hidden units) | probabilities of the hidden units, from the grey levels |
-    | `reconstruction` | (N, height, width, channels) | in [0, 1], mean-field, by one step down from there |
+    | `reconstruction` | (N, height, width, channels) | in [0, 1], mean-field, one step down from `hidden` |
 
-    `assets/log_partition.json` holds what `estimate_summary` returns, and the reasons not to trust it.
+    `assets/log_partition.json` holds `estimate_summary` and the estimate's warnings.
 
     Args:
-        rbm: the machine, with binary units on both sides.
+        rbm: RBM with binary units in both layers.
         image_shape: (height, width, channels), whose product is the number of visible units.
-        estimate: of its partition function.
-        pixel_means: of the training images, in (0, 1), (height * width * channels,).
+        estimate: Estimate of the RBM's partition function.
+        pixel_means: Means of the training images, in (0, 1), shape (height * width * channels,).
     """
 
     def __init__(
@@ -48,29 +48,29 @@ class ExportedDensity(ExportedModel):
         self.log_odds = tf.constant(np.log(pixel_means) - np.log1p(-pixel_means), tf.float32)
         self.log_all_off = tf.constant(np.log1p(-pixel_means).sum(), tf.float32)
 
-    def from_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Images in grey levels, float (N, height, width, channels)."""
+    def from_pixels(self, pixels: tf.Tensor) -> Outputs:
+        """Computes the outputs for images in grey levels, float (N, height, width, channels)."""
         visible = tf.reshape(pixels / 255, (-1, self.rbm.kernel.shape[0]))
-        hidden, binary = self.rbm.hidden_probabilities(visible), _draws(pixels)
-        free_energy = tf.reshape(self.rbm.free_energy(tf.reshape(binary, (-1, visible.shape[1]))), (-1, _DRAWS))
+        hidden, binary = self.rbm.hidden_probabilities(visible), _binary_samples(pixels)
+        free_energy = tf.reshape(self.rbm.free_energy(tf.reshape(binary, (-1, visible.shape[1]))), (-1, _SAMPLES))
         return {
             layout.LOG_PROBABILITY: -tf.reduce_mean(free_energy, axis=1) - self.log_z,
-            # The mean over all draws, not over ten: it is linear in the pixels.
+            # Linear in the pixels, so its mean over all binary samples is its value at the grey levels.
             layout.BASE_RATE_LOG_PROBABILITY: tf.linalg.matvec(visible, self.log_odds) + self.log_all_off,
             layout.HIDDEN: hidden,
             layout.RECONSTRUCTION: tf.reshape(self.rbm.visible_probabilities(hidden), (-1, *self.image_shape)),
         }
 
     def text_assets(self) -> Mapping[str, str]:
-        """The estimate of log Z."""
-        said = estimate_summary(self.estimate) | {"warnings": self.estimate.warnings}
-        return {layout.PARTITION_FILE: json.dumps(said, indent=2) + "\n"}
+        """Returns `assets/log_partition.json`: the summary of the estimate of log Z, and its warnings."""
+        summary = estimate_summary(self.estimate) | {"warnings": self.estimate.warnings}
+        return {layout.PARTITION_FILE: json.dumps(summary, indent=2) + "\n"}
 
 
 def estimate_summary(estimate: LogPartitionEstimate) -> dict[str, float]:
-    """An estimate's figures by name: nats, but for the effective numbers of chains.
+    """Returns the numbers of an estimate by name, in nats except for the effective numbers of chains.
 
-    `log_z` is the forward estimate, `reverse` the one beside it and `gap` their distance; `lower` and `upper` bracket
+    `log_z` is the forward estimate, `reverse` the reverse one and `gap` their distance; `lower` and `upper` bracket
     both by three of their standard errors.
     """
     return {
@@ -85,17 +85,22 @@ def estimate_summary(estimate: LogPartitionEstimate) -> dict[str, float]:
     }
 
 
-def partition_metrics(figures: Mapping[str, float]) -> dict[str, float]:
-    """What `estimate_summary` returns, by the names of metrics of a run: all begin with `log_z`."""
-    return {name if name == "log_z" else f"log_z_{name}": value for name, value in figures.items()}
+def partition_metrics(summary: Mapping[str, float]) -> dict[str, float]:
+    """Returns the numbers of `estimate_summary` under their names as a run's metrics, which all begin with `log_z`.
+
+    Example:
+        >>> partition_metrics({"log_z": 200.5, "gap": 0.25})
+        {'log_z': 200.5, 'log_z_gap': 0.25}
+    """
+    return {name if name == "log_z" else f"log_z_{name}": value for name, value in summary.items()}
 
 
-def _draws(pixels: tf.Tensor) -> tf.Tensor:
-    """Grey levels, float (N, height, width, channels), to binary images, float (N, 10, height * width * channels)."""
+def _binary_samples(pixels: tf.Tensor) -> tf.Tensor:
+    """Samples binary images, float (N, 10, height * width * channels), from grey levels (N, height, width, channels)."""
     flat = tf.reshape(pixels, (-1, np.prod(pixels.shape[1:])))
     levels = tf.cast(tf.round(flat), tf.int64)
     places = tf.range(1, flat.shape[1] + 1, dtype=tf.int64)
     seeds = tf.stack([tf.reduce_sum(levels, axis=1), tf.reduce_sum(levels * places, axis=1)], axis=1)
-    shape = (_DRAWS, flat.shape[1])
+    shape = (_SAMPLES, flat.shape[1])
     noise = tf.map_fn(lambda seed: tf.random.stateless_uniform(shape, seed), seeds, fn_output_signature=tf.float32)
     return tf.cast(noise < flat[:, None] / 255, tf.float32)

@@ -1,6 +1,7 @@
-"""What every exported model has in common: one preprocessing, three signatures."""
+"""Base class of all exported models: one preprocessing, three signatures."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -9,43 +10,49 @@ from components import features
 from components.export import layout
 from components.input_pipeline import preprocessing
 
+Outputs = dict[str, tf.Tensor]
+
 
 class ExportedModel(tf.Module):
-    """A model with its preprocessing, ready for `tf.saved_model.save`; its kinds say in `from_pixels` what they answer.
+    """A model with its preprocessing, ready for `tf.saved_model.save`; subclasses define the outputs in `from_pixels`.
+
+    | signature | input |
+    |---|---|
+    | `serving_default` | `image_bytes`, string (N,): encoded JPEG, PNG, GIF or BMP files |
+    | `examples` | `examples`, string (N,): serialized tf.Examples with the feature `image` |
+    | `pixels` | `pixels`, float (N, height, width, channels): images in grey levels |
 
     Args:
-        input_shape: of the images, (height, width, channels).
+        input_shape: Shape of the images, (height, width, channels).
     """
 
     def __init__(self, input_shape: tuple[int, int, int]) -> None:
         super().__init__()
         height, width, self.channels = input_shape
         self.image_size = (height, width)
+        self.assets: list[tf.saved_model.Asset] = []
 
     def attach(self, name: str, model: keras.Model) -> None:
-        """Keeps a Keras model as the attribute `name`, and its weights as what is saved.
+        """Sets a Keras model as the attribute `name`, and tracks its weights as the variables to save.
 
         A Keras variable that is saved as such is written twice: the signatures read one copy, and the restore operation
-        of the graph fills the other. `tf.saved_model.load` gets along with that; TensorFlow Serving, which runs the
-        graph, answers "Could not find variable". So the model is hidden from tracking, and the TensorFlow variables
-        behind its weights are tracked in its place. An optimizer's slots, twice the weights, stay behind.
+        of the graph fills the other. `tf.saved_model.load` copes with that; TensorFlow Serving, which runs the graph,
+        fails with "Could not find variable". So the model is hidden from tracking, and the TensorFlow variables behind
+        its weights are tracked in its place. An optimizer's slots, twice the weights, are not saved.
         """
         object.__setattr__(self, name, model)
         self.weights = [variable.value for variable in model.variables]
 
-    def signature_functions(self) -> dict[str, tuple[str, Callable]]:
-        """By signature, its input and what computes its answers.
-
-        `serving_default` from encoded images, `examples` from serialized tf.Examples, `pixels` from images.
-        """
+    def signature_functions(self) -> dict[str, tuple[str, Callable[[tf.Tensor], Outputs]]]:
+        """Returns, for each signature, the name of its input and the function that computes its outputs."""
         return {
             layout.SERVING_DEFAULT: (layout.BYTES, self.from_bytes),
             layout.EXAMPLES: (layout.EXAMPLES, self.from_examples),
             layout.PIXELS: (layout.PIXELS, self.from_pixels),
         }
 
-    def signatures(self) -> dict:
-        """The functions as `tf.saved_model.save` takes them."""
+    def signatures(self) -> dict[str, Any]:
+        """Returns the concrete functions for `tf.saved_model.save`, by signature."""
         specs = {
             layout.BYTES: tf.TensorSpec((None,), tf.string, layout.BYTES),
             layout.EXAMPLES: tf.TensorSpec((None,), tf.string, layout.EXAMPLES),
@@ -56,18 +63,18 @@ class ExportedModel(tf.Module):
             for name, (argument, function) in self.signature_functions().items()
         }
 
-    def from_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Encoded JPEG, PNG, GIF or BMP files, string (N,)."""
+    def from_bytes(self, image_bytes: tf.Tensor) -> Outputs:
+        """Computes the outputs for encoded JPEG, PNG, GIF or BMP files, string (N,)."""
         images = preprocessing.prepare_batch(image_bytes, self.image_size, self.channels)
         return self.from_pixels(tf.cast(images, tf.float32))
 
-    def from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialized tf.Examples with the feature `image`, string (N,)."""
+    def from_examples(self, examples: tf.Tensor) -> Outputs:
+        """Computes the outputs for serialized tf.Examples with the feature `image`, string (N,)."""
         parsed = tf.io.parse_example(examples, {features.IMAGE: tf.io.FixedLenFeature((), tf.string)})
         return self.from_bytes(parsed[features.IMAGE])
 
-    def from_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Images in grey levels, float (N, height, width, channels): the answers by name."""
+    def from_pixels(self, pixels: tf.Tensor) -> Outputs:
+        """Computes the outputs by name for images in grey levels, float (N, height, width, channels)."""
         raise NotImplementedError
 
     def text_assets(self) -> Mapping[str, str]:

@@ -1,1 +1,1 @@
-"""Plots. Nothing here changes a result, so no cache key covers this package."""
+"""Plots as matplotlib figures. Nothing here changes a result, so no cache key covers this package."""

@@ -1,4 +1,4 @@
-"""Which class is taken for which other most often, and the images that it happened to, as a matplotlib figure."""
+"""Plot of the most confused pairs of classes: which class is predicted as which other, with example images."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components.figures import drawing, figures
+from components.figures import drawing
+from components.figures.classifier_plots import misclassified
 
 MAX_PAIRS = 6
-MAX_IMAGES = 6  # of a pair
+MAX_IMAGES = 6  # per pair
 _LEAST_COLUMNS = 5  # so that a caption has room for two names such as "n02123045 tabby, tabby cat"
 _NAME_PER_COLUMN = 6  # characters
 
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """A class, what it is taken for, and how often.
+    """A class, another class predicted for its images, and those images.
 
     Args:
-        true: Right class.
-        predicted: The model's answer.
-        images: Indices of all images of the one taken for the other, the most confident first.
-        total: Images of the right class, whatever the model says.
+        true: True class.
+        predicted: Predicted class.
+        images: Indices of all images of `true` predicted as `predicted`, the most confident first.
+        total: Number of images of the true class, whatever their prediction.
     """
 
     true: str
@@ -36,22 +37,25 @@ class ConfusedPair:
 def most_confused(
     true: Sequence[str], predicted: Sequence[str], scores: Sequence[float] | None = None
 ) -> list[ConfusedPair]:
-    """All pairs of classes of which the first was taken for the second at least once.
+    """Returns all pairs of classes whose first was predicted as the second at least once.
 
     Args:
-        true: Right class of each image.
-        predicted: The model's answer for each.
-        scores: The probability that it gave its answer, 0 to 1; without, the images of a pair stay in their order.
+        true: True class of each image.
+        predicted: Predicted class of each image.
+        scores: Probability of the predicted class, 0 to 1; without it, the images of a pair keep their order.
 
     Returns:
-        The most frequent first. Of equally frequent ones, that whose class has fewer images, then that with the most
-        confident mistake.
+        The pairs, most frequent first. Ties go to the class with fewer images, then to the most confident mistake.
+
+    Example:
+        >>> most_confused(["cat", "cat", "dog"], ["dog", "cat", "dog"])
+        [ConfusedPair(true='cat', predicted='dog', images=(0,), total=2)]
     """
     totals = Counter(true)
     images: dict[tuple[str, str], list[int]] = {}
-    for index in figures.mistakes(true, predicted, scores):
+    for index in misclassified(true, predicted, scores):
         images.setdefault((true[index], predicted[index]), []).append(index)
-    pairs = [ConfusedPair(*names, tuple(wrong), totals[names[0]]) for names, wrong in images.items()]
+    pairs = [ConfusedPair(*classes, tuple(wrong), totals[classes[0]]) for classes, wrong in images.items()]
     return sorted(pairs, key=lambda pair: (-len(pair.images), pair.total))
 
 
@@ -64,17 +68,17 @@ def confused_pairs(
     images_each: int = MAX_IMAGES,
     title: str = "Most confused",
 ) -> Figure:
-    """Images of the most confused pairs of classes, a pair a row.
+    """Plots images of the most confused pairs of classes, one row per pair.
 
     Args:
-        images: As for `figures.failures`. By index, it may lack all but those shown: the first `images_each` of the
-            first `count` of `most_confused`.
-        true: Right class of each.
-        predicted: The model's answer for each.
-        scores: The probability that it gave its answer, 0 to 1; decides the order and stands above each image.
-        count: At most so many pairs.
-        images_each: At most so many images of a pair.
-        title: Of the figure.
+        images: As for `classifier_plots.gallery`. A mapping by index needs only the images shown: the first
+            `images_each` of the first `count` pairs of `most_confused`.
+        true: True class of each image.
+        predicted: Predicted class of each image.
+        scores: Probability of the predicted class, 0 to 1; decides the order and stands above each image.
+        count: Largest number of pairs to plot.
+        images_each: Largest number of images per pair.
+        title: Title of the plot.
     """
     pairs = most_confused(true, predicted, scores)
     shown = pairs[:count]
@@ -91,15 +95,23 @@ def confused_pairs(
         for axes, index in zip(row, pair.images[:images_each], strict=False):
             drawing.draw_image(axes, images[index])
             if scores is not None:
-                drawing.above(axes, f"{100 * scores[index]:.0f} %", figures.WRONG, fontsize=8)
+                drawing.above(axes, f"{100 * scores[index]:.0f} %", drawing.WRONG, fontsize=8)
     return figure
 
 
 def _caption(axes: Axes, pair: ConfusedPair, longest: int) -> None:
-    """Writes over the whole row, whose first axes this is."""
-    true, predicted = (figures.head(name, longest) for name in (pair.true, pair.predicted))
-    text = f"{true}, taken for {predicted}: {len(pair.images):,} of {pair.total:,}"
-    # The blank makes room for the text, whose width the layout would take from the image.
+    """Writes a caption over a whole row of images.
+
+    Args:
+        axes: First axes of the row.
+        pair: The pair to describe.
+        longest: Number of characters that fit for each class name.
+    """
+    true, predicted = (drawing.shortened(name, longest) for name in (pair.true, pair.predicted))
+    text = f"{true}, predicted as {predicted}: {len(pair.images):,} of {pair.total:,}"
+    # The blank title reserves the height. The text stays out of the layout, which would narrow the image to fit it.
     axes.set_title(" ", fontsize=10, pad=18)
-    place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "left"}
-    axes.annotate(text, (0, 1), (0, 18), fontsize=10, **place).set_in_layout(False)
+    annotation = axes.annotate(
+        text, (0, 1), (0, 18), fontsize=10, xycoords="axes fraction", textcoords="offset points", ha="left"
+    )
+    annotation.set_in_layout(False)

@@ -1,1 +1,1 @@
-"""Reports of a running node to MLflow and the screen. Nothing here changes a result, so no cache key covers it."""
+"""Reports from a running node to MLflow and the screen. Nothing here changes a result, so no cache key covers it."""

@@ -1,7 +1,7 @@
-"""MLflow from inside a station: a child run of the pipeline's run, its metrics, figures and texts.
+"""MLflow from inside a node: a child run of the pipeline's run with metrics, plots and texts.
 
-The runner exports the address of MLflow and the id of its run; a station that finds neither tracks nothing and does
-not import MLflow. Whatever goes wrong in MLflow is warned of in the log and never stops a training.
+The runner exports the address of MLflow and the id of its run. Without them, a node tracks nothing and does not import
+MLflow. Errors of MLflow are logged as warnings and never stop a training.
 """
 
 import getpass
@@ -23,17 +23,21 @@ _log = logging.getLogger(__name__)
 
 
 class StationTracker:
-    """Writes to the MLflow run of one station; without a client it does nothing.
+    """Writes to the MLflow run of one node; without a client every method is a no-op.
 
-    A call that MLflow refuses is warned of once and dropped; after `MAX_FAILURES` of them nothing more is tried.
+    The first failed call is logged as a warning; after `MAX_FAILURES` failures, further calls are skipped.
 
     Args:
-        client: An `mlflow.MlflowClient`, or none to track nothing.
-        run_id: The station's MLflow run.
-        station: The station's name, for the log.
+        client: An `mlflow.MlflowClient`; None tracks nothing.
+        run_id: Id of the node's MLflow run.
+        station: Name of the node, for warnings.
+
+    Example:
+        >>> tracker = StationTracker()
+        >>> tracker.log_metrics({"loss": 0.5}, step=1)  # no client, so nothing happens
     """
 
-    def __init__(self, client: Any = None, run_id: str = "", station: str = ""):
+    def __init__(self, client: Any = None, run_id: str = "", station: str = "") -> None:
         self.run_id = run_id
         self._client = client
         self._station = station
@@ -43,22 +47,22 @@ class StationTracker:
         """Logs numbers, all of them in one transaction.
 
         Args:
-            metrics: Value by name, scalars. Characters that MLflow does not allow in a name become "_".
-            step: Position on the horizontal axis, such as the number of epochs done; none means 0.
+            metrics: Scalar values by name. Characters that MLflow does not allow in a name become "_".
+            step: Position on the horizontal axis, such as the number of finished epochs; default 0.
         """
         self._send(lambda client: client.log_batch(self.run_id, metrics=metric_entities(metrics, step)))
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Logs settings: text by name. A parameter keeps the first value that it gets."""
+        """Logs settings by name. MLflow keeps the first value of each parameter."""
         self._send(lambda client: client.log_batch(self.run_id, params=param_entities(params)))
 
     def log_figure(self, figure: Any, name: str) -> None:
         """Logs a figure as an image.
 
         Args:
-            figure: A `matplotlib.figure.Figure`, or a function that draws one: it is called only when there is a run
-                to log to, and if it fails, the station goes on.
-            name: The file's name; it ends in its format, such as "filters.png".
+            figure: A `matplotlib.figure.Figure`, or a function that returns one. The function is called only if there
+                is a run to log to, and its errors do not stop the node.
+            name: File name with the format as its suffix, such as "filters.png".
         """
         self._send(lambda client: client.log_figure(self.run_id, figure() if callable(figure) else figure, name))
 
@@ -67,7 +71,7 @@ class StationTracker:
         self._send(lambda client: client.log_text(self.run_id, text, name))
 
     def finish(self, status: str) -> None:
-        """Ends the run as "FINISHED", "FAILED" or "KILLED"."""
+        """Ends the run with the status "FINISHED", "FAILED" or "KILLED"."""
         self._send(lambda client: client.set_terminated(self.run_id, status=status))
 
     def _send(self, call: Callable[[Any], object]) -> None:
@@ -76,23 +80,29 @@ class StationTracker:
         try:
             with held():
                 call(self._client)
-        except Exception as error:  # whatever it is, a training is worth more than its record
+        except Exception as error:  # whatever fails, the training matters more than its record
             self._failures += 1
             if self._failures == 1:
-                _log.warning("MLflow did not take a record of %s, which goes on without: %s", self._station, error)
+                _log.warning(
+                    "MLflow did not accept a record of %s, which continues without it: %s", self._station, error
+                )
 
 
 @contextmanager
 def station_run(station: str) -> Iterator[StationTracker]:
-    """Opens a child run of the exported pipeline run; it ends with the block.
+    """Opens a child run of the exported pipeline run, which ends with the block.
 
-    It ends as FINISHED, as FAILED after an exception or as KILLED after an interruption; the exception goes on.
+    The run ends as FINISHED, as FAILED after an exception, or as KILLED after an interruption; the exception propagates.
 
     Args:
-        station: The component's id in the pipeline, so that the runner finds the run again.
+        station: The component's id in the pipeline, by which the runner finds the run.
 
     Yields:
-        The station's tracker; one that does nothing when no run was exported or MLflow cannot be reached.
+        The node's tracker. It tracks nothing if the runner exported no run or MLflow cannot be reached.
+
+    Example:
+        >>> with station_run("Trainer") as tracker:  # outside a pipeline, nothing is tracked
+        ...     tracker.log_metrics({"loss": 0.5})
     """
     tracker = _open(station)
     status = "KILLED"
@@ -107,16 +117,16 @@ def station_run(station: str) -> Iterator[StationTracker]:
 
 
 def epoch_callback(tracker: StationTracker, prefix: str = "") -> Any:
-    """A Keras callback that logs what every epoch of `fit` reports, for any number of fits.
+    """Returns a Keras callback that logs the metrics of every epoch, for any number of `fit` calls.
 
     Args:
-        tracker: Where to.
-        prefix: Goes before every name, such as "layer1/".
+        tracker: The tracker that receives the metrics.
+        prefix: Beginning of each metric's name, such as "layer1/".
 
     Returns:
-        A `keras.callbacks.Callback`; the step of a metric is the number of epochs done, 1 after the first.
+        A `keras.callbacks.Callback`; the step of a metric is the number of finished epochs, 1 after the first.
     """
-    import keras  # late: a station that trains nothing should not pay for it
+    import keras  # late, because nodes that train nothing do not need it
 
     def log(epoch: int, logs: Mapping[str, Any] | None) -> None:
         tracker.log_metrics({f"{prefix}{name}": value for name, value in (logs or {}).items()}, step=epoch + 1)
@@ -127,7 +137,7 @@ def epoch_callback(tracker: StationTracker, prefix: str = "") -> Any:
 def quiet_mlflow() -> None:
     """Prepares the environment; call it before every import of MLflow.
 
-    No telemetry, no handler of MLflow's own on the screen, and no MLFLOW_RUN_ID, which would win over a run's parent.
+    Turns off telemetry and MLflow's own log handler, and removes MLFLOW_RUN_ID, which would override a run's parent.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
@@ -135,13 +145,13 @@ def quiet_mlflow() -> None:
 
 
 def run_tags(parent: str | None = None) -> dict[str, str]:
-    """Tags that MLflow's pages show of every run: who and what made it, and below which run it stands."""
+    """Returns the tags that MLflow's pages show of a run: user, source and parent run."""
     tags = {"mlflow.source.name": "vision-tfx", "mlflow.source.type": "LOCAL", "mlflow.user": _user()}
     return tags if parent is None else tags | {"mlflow.parentRunId": parent}
 
 
 def metric_entities(metrics: Mapping[str, float], step: int | None = None, model_id: str | None = None) -> list[Any]:
-    """Turns numbers into MLflow's `Metric`s of this moment; those with a model id are shown at the model too."""
+    """Converts numbers to MLflow's `Metric`s with the current time; with a model id, MLflow shows them on the model too."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
@@ -149,7 +159,7 @@ def metric_entities(metrics: Mapping[str, float], step: int | None = None, model
 
 
 def param_entities(params: Mapping[str, Any]) -> list[Any]:
-    """Turns settings into MLflow's `Param`s."""
+    """Converts settings to MLflow's `Param`s."""
     from mlflow.entities import Param
 
     return [Param(_allowed(name), str(value)) for name, value in params.items()]
@@ -168,7 +178,7 @@ def _open(station: str) -> StationTracker:
             experiment = client.get_run(parent).info.experiment_id
             run = client.create_run(experiment, tags=run_tags(parent) | {STATION_TAG: station}, run_name=station)
     except Exception as error:
-        _log.warning("MLflow at %s opened no run for %s, which goes on without: %s", uri, station, error)
+        _log.warning("MLflow at %s opened no run for %s, which continues without it: %s", uri, station, error)
         return StationTracker()
     return StationTracker(client, run.info.run_id, station)
 
@@ -180,5 +190,5 @@ def _allowed(name: str) -> str:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user id without a name
+    except (KeyError, OSError):  # a user id without a name, as in a container
         return str(os.getuid())

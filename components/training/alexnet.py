@@ -1,17 +1,17 @@
-"""AlexNet, trained on random crops and served with central ones."""
+"""AlexNet, trained on random crops and evaluated on central crops."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
 from components.export.alexnet import ExportedAlexNet
-from components.figures.mistakes import log_mistakes
+from components.figures.classifier_report import log_mistakes
 from components.input_pipeline.crops import CropPlan
 from components.input_pipeline.epoch_order import EpochOrder
 from components.input_pipeline.mixup import mix
-from components.reporting import station_tracker
+from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
 from components.training import backpropagation
 from components.training.inputs import TrainingInputs
@@ -23,17 +23,20 @@ from models.config import AlexNetConfig, TrainingConfig
 from models.metrics import TopKError
 
 
-def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> ExportedAlexNet:
+def train(config: StationConfig, inputs: TrainingInputs, tracker: StationTracker) -> ExportedAlexNet:
     """Trains an AlexNet.
 
     Args:
-        config: network, training and seed.
-        inputs: images, their statistics and labels, pretrained kernels.
-        tracker: receives loss, errors and images per second of every epoch, confusion and mistakes.
+        config: Network, training and seed.
+        inputs: Images, their statistics and labels, pretrained kernels.
+        tracker: Receives loss, errors and images per second of every epoch, and plots of the confusion and the
+            mistakes.
+
+    Raises:
+        VisionTfxError: The training diverged.
     """
     keras.utils.set_random_seed(config.seed)
-    model, settings = config.model, config.training
-    classes = len(inputs.labels)
+    model, settings = config.alexnet, config.training
     with backpropagation.strategy().scope(), _precision():
         network = build(model, inputs, config.seed)
     backpropagation.fit(
@@ -43,19 +46,25 @@ def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracke
         _loss(settings, model),
         [TopKError(1), TopKError(5)],
         tracker,
-        _targets(config, classes),
+        _targets(config, len(inputs.labels)),
         crops=CropPlan(model.crop_size, model.augmentation.mirror, model.augmentation.resized_crop, config.seed),
     )
     whole = keras.Sequential(
         [keras.Input((*model.image_size, model.channels)), keras.layers.CenterCrop(*model.crop_size), network],
         name="classifier",
     )
-    log_mistakes(whole, inputs, tracker)
+    log_mistakes(whole, inputs.validation, inputs.labels, tracker)
     return ExportedAlexNet(whole, inputs.labels)
 
 
 def build(model: AlexNetConfig, inputs: TrainingInputs, seed: int) -> keras.Sequential:
-    """From crops in grey levels (batch, height, width, 3) to logits (batch, classes)."""
+    """Builds a network from crops in grey levels (batch, height, width, 3) to logits (batch, classes).
+
+    Args:
+        model: Variant, crops and augmentation.
+        inputs: Statistics for the normalization and the colour noise, labels, pretrained kernels.
+        seed: Seed of the initial weights and the colour noise.
+    """
     noise = model.augmentation.color_noise
     layers = [keras.Input((*model.crop_size, model.channels))]
     if noise:
@@ -66,9 +75,10 @@ def build(model: AlexNetConfig, inputs: TrainingInputs, seed: int) -> keras.Sequ
 
 
 def normalization(statistics: ImageStatistics, model: AlexNetConfig) -> keras.layers.Layer:
-    """From crops in grey levels to what the net takes.
+    """Builds the layer from crops in grey levels to the values that the network is trained on.
 
-    For all but torchvision's weights, the mean image is subtracted: its centre, since crops are there on average.
+    The layer subtracts the centre of the mean image, where random crops lie on average. Torchvision's weights instead
+    require the mean and the deviation of each colour that they were trained with.
     """
     if model.variant == factory.TORCHVISION:
         mean = [255 * value for value in factory.TORCHVISION_MEAN]
@@ -79,7 +89,7 @@ def normalization(statistics: ImageStatistics, model: AlexNetConfig) -> keras.la
 
 @contextlib.contextmanager
 def _precision() -> Iterator[None]:
-    """bfloat16 for activations where there is a GPU; a CPU computes slower with it than without."""
+    """Sets bfloat16 for activations on a GPU; a CPU computes more slowly with it than without."""
     before = keras.config.dtype_policy()
     if tf.config.list_physical_devices("GPU"):
         keras.config.set_dtype_policy("mixed_bfloat16")
@@ -95,14 +105,14 @@ def _loss(settings: TrainingConfig, model: AlexNetConfig) -> keras.losses.Loss:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def _targets(config: StationConfig, classes: int) -> Callable:
-    """Labels as the loss takes them: indices, or a row of shares where labels are smoothed or mixed."""
-    mixup = config.model.augmentation.mixup
+def _targets(config: StationConfig, classes: int) -> backpropagation.Targets:
+    """Maps labels to the targets of the loss: indices, or class probabilities when labels are smoothed or mixed."""
+    mixup = config.alexnet.augmentation.mixup
 
     def targets(batches: tf.data.Dataset, order: EpochOrder | None) -> tf.data.Dataset:
         if not (config.training.label_smoothing or mixup):
             return batches
-        shares = batches.map(lambda images, labels: (images, tf.one_hot(labels, classes)))
-        return mix(shares, order, mixup, config.seed) if order and mixup else shares
+        one_hot = batches.map(lambda images, labels: (images, tf.one_hot(labels, classes)))
+        return mix(one_hot, order, mixup, config.seed) if order and mixup else one_hot
 
     return targets

@@ -1,4 +1,4 @@
-"""Training by back-propagation: steepest descent with momentum, of a classifier or an autoencoder."""
+"""Training by back-propagation: gradient descent with momentum, of a classifier or an autoencoder."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,66 +19,69 @@ from models.config import TrainingConfig
 from models.fitting.sgd import MomentumSGD
 
 # Updates per call into the runtime: on a small net each call costs as much as its update.
-_STEPS_PER_EXECUTION = 50
-# Validation images at a time, for nets as small as a deep belief net.
+STEPS_PER_EXECUTION = 50
+# Validation images per batch, for nets as small as a deep belief net.
 _VALIDATION_BATCH = 1000
 _PART = "back-propagation"
+
+Loss = keras.losses.Loss | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Targets = Callable[[tf.data.Dataset, EpochOrder | None], tf.data.Dataset]
 
 
 def fit(
     model: keras.Model,
     config: StationConfig,
     inputs: TrainingInputs,
-    loss: keras.losses.Loss | Callable,
+    loss: Loss,
     metrics: Sequence[keras.metrics.Metric | Callable],
     tracker: station_tracker.StationTracker,
-    targets: Callable[[tf.data.Dataset, EpochOrder | None], tf.data.Dataset] = lambda batches, order: batches,
+    targets: Targets = lambda batches, order: batches,
     crops: CropPlan | None = None,
 ) -> None:
-    """Trains a model, and keeps the weights of its best epoch on validation where there is validation.
+    """Trains a model, and keeps the weights of its best epoch if there are validation images.
 
     Args:
-        model: what is trained, in place.
-        config: training and seed.
-        inputs: the images, and where an interrupted training goes on from.
-        loss: what is minimised.
-        metrics: what is measured besides; the first, lower being better, chooses the best epoch.
-        tracker: receives loss and metrics per epoch.
-        targets: from batches of (uint8 images, labels) to batches of (inputs, targets); it gets the order of the
-            epochs for those that are trained on, and none for those that are held out.
-        crops: what part of each image the model sees; none for all of it.
+        model: The model, trained in place.
+        config: Training and seed.
+        inputs: The images, and the checkpoint to resume from.
+        loss: The loss to minimise.
+        metrics: Further metrics; the first, lower being better, chooses the best epoch.
+        tracker: Receives loss and metrics per epoch.
+        targets: Maps batches of (uint8 images, labels) to batches of (inputs, targets). Its second argument is the
+            order of the epochs for training images, and None for validation images.
+        crops: Selects the part of each image that the model sees; None for the whole image.
 
     Raises:
         VisionTfxError: The training diverged.
     """
-    settings, checkpoint = config.training, inputs.checkpoint
+    settings, checkpoint, count = config.training, inputs.checkpoint, inputs.training.count
     order = EpochOrder(config.seed)
-    count = inputs.training.count
     data = targets(inputs.training.batches(settings.batch_size, order, crops), order)
-    monitor = f"val_{getattr(metrics[0], 'name', None) or metrics[0].__name__}"
-    speed = [FiniteLoss(), Speed(settings.batch_size, count)]
-    callbacks = [order, *speed, station_tracker.epoch_callback(tracker), progress.epochs(settings.epochs, monitor)]
     done, steps = checkpoint.epochs_done(_PART), checkpoint.steps_done(_PART)
     if settings.top_layer_epochs and not (done or steps):
         _fit_top_layer(model, settings, data, count, loss, order)
-    best, held_out, plateau = None, None, None
+    held_out, best, plateau = None, None, None
+    monitor = f"val_{getattr(metrics[0], 'name', None) or metrics[0].__name__}"
     if inputs.validation is not None:
-        # A moving average ends as the mean of many updates: none of the epochs on the way is that.
-        best = None if settings.averaging else KeepBest(monitor, settings.patience or settings.epochs)
-        held_out = inputs.validation.batches(_VALIDATION_BATCH if crops is None else settings.batch_size, None, crops)
-        callbacks += [best] if best else []
-        if settings.schedule == "plateau":
-            plateau = Plateau(monitor, settings.plateau_epochs, settings.learning_rate)
-            callbacks.append(plateau)
+        batch_size = _VALIDATION_BATCH if crops is None else settings.batch_size
+        held_out = targets(inputs.validation.batches(batch_size, None, crops), None)
+        best, plateau = _validation_callbacks(settings, monitor)
     _compile(model, settings, settings.epochs, count, loss, metrics)
-    # Keras ends every `fit` with the averages as weights, so that the rest of an epoch cannot have one of its own.
-    within = not settings.averaging
-    callbacks.append(Resume(checkpoint, _PART, best=best, plateau=plateau, within_epochs=within))
+    callbacks = [
+        order,
+        FiniteLoss(),
+        Speed(settings.batch_size, count),
+        station_tracker.epoch_callback(tracker),
+        progress.epochs(settings.epochs, monitor),
+        *filter(None, (best, plateau)),
+        # Keras ends every `fit` with the averages as weights, so the rest of an epoch cannot have a `fit` of its own.
+        Resume(checkpoint, _PART, best=best, plateau=plateau, within_epochs=not settings.averaging),
+    ]
 
     def train(batches: tf.data.Dataset, first: int, last: int) -> None:
         model.fit(
             batches,
-            validation_data=held_out and targets(held_out, None),
+            validation_data=held_out,
             epochs=last,
             initial_epoch=first,
             callbacks=callbacks,
@@ -93,8 +96,21 @@ def fit(
     train(data, done, settings.epochs)
 
 
+def strategy() -> tf.distribute.Strategy:
+    """Returns the strategy for all GPUs of this host if there are several, otherwise the default strategy."""
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+
+
+def _validation_callbacks(settings: TrainingConfig, monitor: str) -> tuple[KeepBest | None, Plateau | None]:
+    # A moving average ends as the mean of many updates, which the weights of no single epoch are.
+    best = None if settings.averaging else KeepBest(monitor, settings.patience or settings.epochs)
+    on_plateau = settings.schedule == "plateau"
+    return best, Plateau(monitor, settings.plateau_epochs, settings.learning_rate) if on_plateau else None
+
+
 def _finish_epoch(train: Callable[[], None], best: KeepBest | None, done: int) -> int:
-    """Trains on the rest of an epoch that was interrupted, and returns how many epochs are done then."""
+    """Trains on the rest of an interrupted epoch, and returns the number of epochs done after it."""
     if best is not None:
         best.unfinished = True
     train()
@@ -105,37 +121,42 @@ def _finish_epoch(train: Callable[[], None], best: KeepBest | None, done: int) -
     return done + 1
 
 
-def strategy() -> tf.distribute.Strategy:
-    """All GPUs of this machine where there are several, else the usual device."""
-    gpus = tf.config.list_physical_devices("GPU")
-    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
-
-
 def _compile(
-    model: keras.Model, settings: TrainingConfig, epochs: int, count: int, loss: object, metrics: Sequence = ()
+    model: keras.Model,
+    settings: TrainingConfig,
+    epochs: int,
+    count: int,
+    loss: Loss,
+    metrics: Sequence[keras.metrics.Metric | Callable] = (),
 ) -> None:
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = settings.learning_rate
-    if settings.schedule == "cosine":
-        updates = int(np.ceil(count / settings.batch_size))
-        warmup = settings.warmup_epochs * updates
-        # While warming up, the rate rises from the first argument to the target.
-        rising = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
-        rate = keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, epochs * updates - warmup, **rising)
     model.compile(
         optimizer=MomentumSGD(
-            rate,
+            _learning_rate(settings, epochs, count),
             momentum=settings.momentum,
             weight_cost=settings.weight_cost,
             use_ema=settings.averaging > 0,
-            ema_momentum=settings.averaging or 0.99,  # looked at even where nothing is averaged
+            ema_momentum=settings.averaging or 0.99,  # Keras validates it even without averaging
             gradient_accumulation_steps=settings.accumulation if settings.accumulation > 1 else None,
         ),
         loss=loss,
         metrics=list(metrics),
-        steps_per_execution=_STEPS_PER_EXECUTION,
-        # XLA is slower on a CPU: an AlexNet step makes 59 images/s without it, 42 with it.
+        steps_per_execution=STEPS_PER_EXECUTION,
+        # XLA is slower on a CPU: AlexNet trains 59 images/s without it, 42 with it.
         jit_compile=bool(tf.config.list_physical_devices("GPU")),
     )
+
+
+def _learning_rate(
+    settings: TrainingConfig, epochs: int, count: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    rate = settings.learning_rate
+    if settings.schedule != "cosine":
+        return rate
+    updates = int(np.ceil(count / settings.batch_size))
+    warmup = settings.warmup_epochs * updates
+    # During warm-up, the rate rises from the first argument to the target.
+    rising = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
+    return keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, epochs * updates - warmup, **rising)
 
 
 def _fit_top_layer(
@@ -143,10 +164,10 @@ def _fit_top_layer(
     settings: TrainingConfig,
     data: tf.data.Dataset,
     count: int,
-    loss: object,
+    loss: Loss,
     order: EpochOrder,
 ) -> None:
-    """Trains the output layer alone, so that its random weights do not spoil the pretrained ones below."""
+    """Trains the output layer alone, so that its random weights do not spoil the pretrained weights below."""
     hidden = model.layers[-1].layers[:-1]
     for layer in hidden:
         layer.trainable = False

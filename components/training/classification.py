@@ -3,9 +3,9 @@
 import keras
 
 from components.export.classifier import ExportedClassifier
-from components.figures.mistakes import log_mistakes
+from components.figures.classifier_report import log_mistakes
 from components.input_pipeline import scaling
-from components.reporting import station_tracker
+from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
 from components.training import backpropagation
 from components.training.inputs import TrainingInputs
@@ -13,16 +13,19 @@ from models import factory
 from models.metrics import TopKError
 
 
-def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> ExportedClassifier:
+def train(config: StationConfig, inputs: TrainingInputs, tracker: StationTracker) -> ExportedClassifier:
     """Trains a classifier.
 
     Args:
-        config: network, training and seed.
-        inputs: images, their statistics and labels, pretrained weights.
-        tracker: receives losses and errors per epoch, confusion and mistakes.
+        config: Network, training and seed.
+        inputs: Images, their statistics and labels, pretrained weights.
+        tracker: Receives losses and errors per epoch, and plots of the confusion and the mistakes.
+
+    Raises:
+        VisionTfxError: The training diverged.
     """
     keras.utils.set_random_seed(config.seed)
-    model, settings = config.model, config.training
+    model, settings = config.dbn, config.training
     with backpropagation.strategy().scope():
         classifier = keras.Sequential(
             [
@@ -40,5 +43,5 @@ def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracke
         [TopKError(1), TopKError(5)],
         tracker,
     )
-    log_mistakes(classifier, inputs, tracker)
+    log_mistakes(classifier, inputs.validation, inputs.labels, tracker)
     return ExportedClassifier(classifier, inputs.labels)

@@ -1,19 +1,19 @@
-"""Objective "density": one machine as it was pretrained, and its partition function by annealed importance sampling."""
+"""Objective "density": a single pretrained RBM, and its partition function by annealed importance sampling."""
 
 import logging
 import warnings
-from collections.abc import Callable
 from functools import partial
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 
 from components.export import layout
 from components.export.density import ExportedDensity, estimate_summary, partition_metrics
-from components.figures import rbm_figures
+from components.figures.density_report import log_estimates
 from components.input_pipeline import scaling
-from components.reporting import progress, station_tracker
+from components.input_pipeline.image_data import ImageData
+from components.reporting import progress
+from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
 from components.training.inputs import TrainingInputs
 from models import factory
@@ -22,43 +22,43 @@ from models.partition.estimate import LogPartitionEstimate
 from models.partition.log_partition import spaced_betas
 from models.rbm import RBM
 
-# Parts of the temperatures that are drawn beside all of them: a twentieth more work, 3 s beside 55 s for 784 x 500.
-_DRAWN_PARTS = (100, 30)
+_VALIDATION_BATCH = 1000
 
 
-def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> ExportedDensity:
-    """Trains nothing: estimates the log partition function of the pretrained machine.
+def train(config: StationConfig, inputs: TrainingInputs, tracker: StationTracker) -> ExportedDensity:
+    """Estimates the log partition function of the pretrained RBM; the weights stay as they are.
 
     Args:
-        config: network, annealing and seed.
-        inputs: images and their statistics, pretrained weights; labels are not looked at.
-        tracker: receives, in nats, log Z forward and in reverse with its bracket and standard error, and the mean
-            log-probability of the validation images by both beside that of independent pixels; then `log_z.png`.
+        config: Network, annealing and seed.
+        inputs: Images and their statistics, pretrained weights; labels are not used.
+        tracker: Receives, in nats, the forward and the reverse estimate of log Z with bracket and standard error, and
+            the mean log-probability of the validation images by both estimates and under independent pixels; then
+            `log_z.png`.
     """
     keras.utils.set_random_seed(config.seed)
-    model, temperatures = config.model, config.model.partition.temperatures
+    model, temperatures = config.dbn, config.dbn.partition.temperatures
     mean = scaling.visible_mean(model, inputs.statistics)
     [rbm] = factory.build_dbn(model, config.seed, inputs.pretrained).rbms
     anneal = partial(_anneal, rbm, mean, model.partition.chains, config.seed)
     progress.say(f"annealing {model.partition.chains} chains over {temperatures} temperatures")
     estimate = anneal(temperatures)
     _log_estimate(estimate, tracker)
-    tracker.log_figure(lambda: _bracket(anneal, temperatures, estimate), "log_z.png")
-    # One image all on and one all off join the data: a pixel that was never on is improbable, not impossible.
+    log_estimates(anneal, temperatures, estimate, tracker)
+    # One image of all ones and one of all zeros join the data: a pixel that was never on is improbable, not impossible.
     count = inputs.training.count
-    served = ExportedDensity(rbm, factory.image_shape(model), estimate, (count * mean + 1) / (count + 2))
+    density = ExportedDensity(rbm, factory.image_shape(model), estimate, (count * mean + 1) / (count + 2))
     if inputs.validation is not None:
-        _log_means(served, inputs, tracker)
-    return served
+        _log_means(density, inputs.validation, tracker)
+    return density
 
 
 def _anneal(rbm: RBM, mean: np.ndarray, chains: int, seed: int, temperatures: int) -> LogPartitionEstimate:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said by the estimate itself
+        warnings.simplefilter("ignore")  # the estimate carries them in `warnings`
         return ais_log_partition(rbm, data=mean[None], chains=chains, betas=spaced_betas(temperatures), seed=seed)
 
 
-def _log_estimate(estimate: LogPartitionEstimate, tracker: station_tracker.StationTracker) -> None:
+def _log_estimate(estimate: LogPartitionEstimate, tracker: StationTracker) -> None:
     both = f"log Z {estimate.log_z:.2f} nats forward, {estimate.reverse_log_z:.2f} in reverse, gap {estimate.gap:.2f}"
     progress.say(both)
     logging.info(
@@ -67,38 +67,21 @@ def _log_estimate(estimate: LogPartitionEstimate, tracker: station_tracker.Stati
         *(estimate.effective_chains, estimate.reverse_effective_chains),
     )
     for sentence in estimate.warnings:
-        logging.warning("Estimate of log Z: %s", sentence)
+        logging.warning("estimate of log Z: %s", sentence)
     tracker.log_metrics(partition_metrics(estimate_summary(estimate)))
     if estimate.warnings:
         tracker.log_text("\n".join(estimate.warnings) + "\n", "log_z_warnings.txt")
 
 
-def _bracket(
-    anneal: Callable[[int], LogPartitionEstimate], temperatures: int, estimate: LogPartitionEstimate
-) -> Figure:
-    """The estimate beside those by fewer temperatures, at least 3."""
-    fewer = {max(3, temperatures // part) for part in _DRAWN_PARTS}
-    found = {number: anneal(number) for number in sorted(fewer) if number < temperatures} | {temperatures: estimate}
-    return rbm_figures.annealing_bracket(
-        list(found),
-        [one.log_z for one in found.values()],
-        [one.reverse_log_z for one in found.values()],
-        quantity="log Z, nats",
-        along="temperatures",
-        logarithmic=True,
-        title="Annealed importance sampling of log Z",
-    )
-
-
-def _log_means(served: ExportedDensity, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> None:
-    """Logs means over the validation images, in nats, as Evaluator measures them, and by the reverse estimate."""
-    batches = inputs.validation.batches(1000)
-    outputs = (layout.LOG_PROBABILITY, layout.BASE_RATE_LOG_PROBABILITY)
-    answers = [served.from_pixels(keras.ops.cast(images, "float32")) for images, _ in batches]
-    forward, base_rate = (float(np.mean(np.concatenate([answer[name] for answer in answers]))) for name in outputs)
-    reverse = forward - served.estimate.gap
+def _log_means(density: ExportedDensity, validation: ImageData, tracker: StationTracker) -> None:
+    """Logs means over the validation images, in nats: the one that Evaluator measures, and by the reverse estimate."""
+    names = (layout.LOG_PROBABILITY, layout.BASE_RATE_LOG_PROBABILITY)
+    batches = validation.batches(_VALIDATION_BATCH)
+    outputs = [density.from_pixels(keras.ops.cast(images, "float32")) for images, _ in batches]
+    forward, base_rate = (float(np.mean(np.concatenate([output[name] for output in outputs]))) for name in names)
+    reverse = forward - density.estimate.gap
     logging.info(
-        "Log-probability of a validation image %.2f nats forward, %.2f in reverse; independent pixels %.2f",
+        "log-probability of a validation image: %.2f nats forward, %.2f in reverse; independent pixels %.2f",
         *(forward, reverse, base_rate),
     )
     tracker.log_metrics(

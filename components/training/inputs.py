@@ -1,4 +1,4 @@
-"""What every kind of training gets to work with."""
+"""Inputs of every kind of training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ from components.transform import ImageStatistics
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """The images, and what is known of them.
+    """The images, their statistics and labels, and the folders that a training reads and writes.
 
     Args:
-        training: images to train on.
-        validation: images that choose the best epoch; none where all are trained on.
-        statistics: of the training images.
-        labels: class names in index order.
-        pretrained: folder of pretrained weights, or none to start from random ones.
-        checkpoint: where an interrupted training goes on from.
-        keep: folder for what is worth keeping beside the served model, or none to keep nothing.
+        training: Images to train on.
+        validation: Images that choose the best epoch; None when validation images are trained on too.
+        statistics: Statistics of the training images.
+        labels: Class names in index order.
+        pretrained: Folder of pretrained weights; None starts from random weights.
+        checkpoint: State to resume an interrupted training from; by default nothing is saved or resumed.
+        model_run: Folder of Trainer's artifact `model_run`, for files beside the exported model; None writes none.
     """
 
     training: ImageData
@@ -29,4 +29,4 @@ class TrainingInputs:
     labels: Sequence[str]
     pretrained: Path | None
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
-    keep: Path | None = None
+    model_run: Path | None = None

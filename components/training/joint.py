@@ -1,48 +1,45 @@
-"""Objective "joint": a deep belief net with labels in its top machine, trained by up-down; free energy classifies."""
-
-from collections.abc import Sequence
+"""Objective "joint": a deep belief net with label units in its top RBM, trained by the up-down algorithm."""
 
 import keras
-import numpy as np
-import tensorflow as tf
-from matplotlib.figure import Figure
 
 from components.export.classifier import ExportedClassifier
-from components.figures import rbm_figures
-from components.figures.mistakes import log_mistakes
+from components.figures.classifier_report import log_mistakes
+from components.figures.generation_report import log_generated
 from components.input_pipeline import scaling
 from components.input_pipeline.epoch_order import EpochOrder
 from components.reporting import progress, station_tracker
+from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
 from components.training.checkpoints import KeepBest, Resume
 from components.training.finite_loss import FiniteLoss
 from components.training.inputs import TrainingInputs
 from models import factory
-from models.up_down import LabelDBN
 
-# Updates per call of the compiled loop, as RBMPretrainer has them.
+# Updates per call of the compiled loop, as in RBMPretrainer.
 _UPDATES_PER_STEP = 100
+_VALIDATION_BATCH = 1000
 _PART = "up-down"
-# In Trainer's artifact `model_run`: the whole net, see `models.up_down.LabelDBN.load`.
+# Folder of the whole net within Trainer's artifact `model_run`, see `models.up_down.LabelDBN.load`.
 LABEL_DBN = "label_dbn"
-# Images made up for MLflow: 1,000 Gibbs steps of 100 chains of a 510 x 2000 machine take some 8 s of processor time
-# compiled, and 20 s step by step.
-_DRAWN_CLASSES, _DRAWN_SAMPLES = 10, 10
 
 
-def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracker.StationTracker) -> ExportedClassifier:
-    """Trains a net with labels by contrastive wake-sleep, and keeps the weights of its best epoch on validation.
+def train(config: StationConfig, inputs: TrainingInputs, tracker: StationTracker) -> ExportedClassifier:
+    """Trains a net with label units by contrastive wake-sleep, and keeps the weights of its best validation epoch.
+
+    The exported classifier compares the free energies of the labels.
 
     Args:
-        config: network, up-down and seed.
-        inputs: images, their statistics and labels, pretrained weights.
-        tracker: receives errors per epoch, confusion and mistakes.
+        config: Network, up-down settings and seed.
+        inputs: Images, their statistics and labels, pretrained weights.
+        tracker: Receives errors per epoch, and plots of generated images, the confusion and the mistakes.
 
     Raises:
         VisionTfxError: The training diverged.
+
+    Source: Hinton, Osindero & Teh, Neural Computation 18 (2006).
     """
     keras.utils.set_random_seed(config.seed)
-    model, settings = config.model, config.model.up_down
+    model, settings = config.dbn, config.dbn.up_down
     scale = scaling.scaling_layer(model, inputs.statistics)
     net = factory.build_label_dbn(model, len(inputs.labels), config.seed, inputs.pretrained)
     epochs = sum(settings.epochs)
@@ -55,7 +52,8 @@ def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracke
     ]
     best, held_out = None, None
     if inputs.validation is not None:
-        best, held_out = KeepBest("val_top1_error", epochs), scaling.visible_rows(inputs.validation, 1000, scale)
+        best = KeepBest("val_top1_error", epochs)
+        held_out = scaling.visible_rows(inputs.validation, _VALIDATION_BATCH, scale)
         callbacks.append(best)
     net.fit_up_down(
         scaling.visible_rows(inputs.training, settings.batch_size * _UPDATES_PER_STEP, scale, order),
@@ -64,19 +62,10 @@ def train(config: StationConfig, inputs: TrainingInputs, tracker: station_tracke
         num_examples=inputs.training.count,
         initial_epoch=inputs.checkpoint.epochs_done(_PART),
     )
-    if inputs.keep is not None:
-        net.save(inputs.keep / LABEL_DBN)  # what is served classifies; this one generates as well
+    if inputs.model_run is not None:
+        net.save(inputs.model_run / LABEL_DBN)  # the exported model classifies only; this one also generates
     shape = factory.image_shape(model)
-    tracker.log_figure(lambda: _generated(net, shape, inputs.labels), "generated.png")
+    log_generated(net, shape, inputs.labels, tracker)
     classifier = keras.Sequential([keras.Input(shape), scale, net.classifier(shape)], name="classifier")
-    log_mistakes(classifier, inputs, tracker)
+    log_mistakes(classifier, inputs.validation, inputs.labels, tracker)
     return ExportedClassifier(classifier, inputs.labels)
-
-
-def _generated(net: LabelDBN, image_shape: tuple, labels: Sequence[str]) -> Figure:
-    """Images that the net makes up for each of the first classes."""
-    shown = labels[:_DRAWN_CLASSES]
-    wanted = np.repeat(np.arange(len(shown)), _DRAWN_SAMPLES)
-    generate = tf.function(lambda: net.generate(len(wanted), gibbs_steps=1000, label=wanted))
-    images = generate().numpy()
-    return rbm_figures.class_samples(images.reshape(len(shown), _DRAWN_SAMPLES, -1), image_shape, shown)

@@ -1,4 +1,4 @@
-"""The learning rate falls where the validation error no longer does, as the authors of AlexNet did by hand."""
+"""Learning rate schedule of AlexNet's authors: lower the rate when the validation error stops falling."""
 
 import keras
 
@@ -8,17 +8,21 @@ _FACTOR = 0.1
 
 
 class Plateau(keras.callbacks.ReduceLROnPlateau):
-    """Divides the learning rate by 10 whenever a value has not fallen for some epochs, at most three times.
+    """Divides the learning rate by 10 when a metric has not fallen for several epochs, at most three times.
 
     Args:
-        monitor: Name in the logs; lower is better.
-        patience: In epochs.
-        learning_rate: The first rate, from which the least one follows.
+        monitor: Name of the metric in the logs; lower is better.
+        patience: Number of epochs without improvement before a reduction.
+        learning_rate: Initial rate; the smallest rate is a thousandth of it.
+
+    Example:
+        >>> Plateau("val_top1_error", patience=5, learning_rate=0.01).state()
+        {'best': inf, 'wait': 0.0}
 
     Source: Krizhevsky, Sutskever & Hinton, NIPS 2012, section 5.
     """
 
-    _FACTS = ("best", "wait")
+    _COUNTERS = ("best", "wait")
 
     def __init__(self, monitor: str, patience: int, learning_rate: float) -> None:
         least = learning_rate * _FACTOR**_REDUCTIONS
@@ -26,16 +30,16 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
         super().__init__(monitor, _FACTOR, patience, mode="min", min_delta=0.0, min_lr=least, verbose=0)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Forgets everything, but not where the `fit` goes on with a training that an earlier one began."""
+        """Resets the state, unless this `fit` resumes an earlier one."""
         if not self._begun:
             super().on_train_begin(logs)
             self._begun = True
 
-    def state(self) -> dict:
-        """The counters; the rate itself is among the optimizer's variables."""
-        return {key: float(getattr(self, key)) for key in self._FACTS}
+    def state(self) -> dict[str, float]:
+        """Returns the counters; the rate itself is one of the optimizer's variables."""
+        return {key: float(getattr(self, key)) for key in self._COUNTERS}
 
-    def set_state(self, facts: dict) -> None:
-        """Takes back what `state` gave."""
-        for key in self._FACTS:
-            setattr(self, key, facts[key])
+    def set_state(self, counters: dict[str, float]) -> None:
+        """Restores counters that `state` returned."""
+        for key in self._COUNTERS:
+            setattr(self, key, counters[key])

@@ -73,10 +73,10 @@ def test_rollback_republishes_the_one_before(model, tmp_path):
 
 def test_rollback_says_what_there_is(model, tmp_path):
     served = tmp_path / "served"
-    with pytest.raises(UsageError, match="no pushed model"):
+    with pytest.raises(UsageError, match="has no pushed model; run the pipeline first"):
         publishing.rollback(served)
     publishing.push(model, served, now=100.0)
-    with pytest.raises(UsageError, match="one version only, 100"):
+    with pytest.raises(UsageError, match="has only version 100; push another"):
         publishing.rollback(served)
-    with pytest.raises(UsageError, match="no version 3: choose one of 100"):
+    with pytest.raises(UsageError, match="no version 3; choose one of 100 with --to"):
         publishing.rollback(served, to=3)

@@ -8,20 +8,20 @@ from components.figures import confused_pairs
 from components.figures.confused_pairs import ConfusedPair
 
 TRUE = ["cat", "cat", "dog", "cat", "cat", "dog", "cow", "cow", "dog", "cow"]
-SAID = ["dog", "dog", "cat", "cow", "dog", "cat", "cow", "cat", "dog", "cow"]
+PREDICTED = ["dog", "dog", "cat", "cow", "dog", "cat", "cow", "cat", "dog", "cow"]
 SCORES = [0.51, 0.93, 0.4, 0.99, 0.72, 0.6, 1, 0.35, 1, 1]
 
 
 def drawn(figure):
-    """The figure's pixels, (height, width, 4), in [0, 1]."""
+    """Returns the figure's pixels, (height, width, 4), in [0, 1]."""
     file = io.BytesIO()
     figure.savefig(file, format="png")
     file.seek(0)
     return imread(file)
 
 
-def pictures(figure):
-    """Of every row, the first pixel of each image."""
+def first_pixels(figure):
+    """Returns the first pixel of each image, by row."""
     rows = {}
     for axes in figure.axes:
         first = rows.setdefault(axes.get_subplotspec().rowspan.start, [])
@@ -34,23 +34,23 @@ def numbered(count):
 
 
 def test_pairs_are_ordered_and_the_most_frequent_comes_first():
-    assert confused_pairs.most_confused(TRUE, SAID, SCORES) == [
+    assert confused_pairs.most_confused(TRUE, PREDICTED, SCORES) == [
         ConfusedPair("cat", "dog", (1, 4, 0), 4),
         ConfusedPair("dog", "cat", (5, 2), 3),
         ConfusedPair("cow", "cat", (7,), 3),  # before the next: one of three is more than one of four
         ConfusedPair("cat", "cow", (3,), 4),
     ]
-    assert confused_pairs.most_confused(TRUE, SAID)[0].images == (0, 1, 4)
+    assert confused_pairs.most_confused(TRUE, PREDICTED)[0].images == (0, 1, 4)
 
 
 def test_a_row_shows_the_most_confident_images_of_a_pair_below_its_caption():
-    figure = confused_pairs.confused_pairs(numbered(10), TRUE, SAID, SCORES, count=3, images_each=2)
-    assert pictures(figure) == [[1, 4], [5, 2], [7]]
+    figure = confused_pairs.confused_pairs(numbered(10), TRUE, PREDICTED, SCORES, count=3, images_each=2)
+    assert first_pixels(figure) == [[1, 4], [5, 2], [7]]
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert texts == [
-        "cat, taken for dog: 3 of 4", "93 %", "72 %",
-        "dog, taken for cat: 2 of 3", "60 %", "40 %",
-        "cow, taken for cat: 1 of 3", "35 %",
+        "cat, predicted as dog: 3 of 4", "93 %", "72 %",
+        "dog, predicted as cat: 2 of 3", "60 %", "40 %",
+        "cow, predicted as cat: 1 of 3", "35 %",
     ]  # fmt: skip
     assert figure.get_supxlabel() == "3 of 4 confused pairs among 10 images"
 
@@ -58,15 +58,15 @@ def test_a_row_shows_the_most_confident_images_of_a_pair_below_its_caption():
 def test_at_most_six_rows_of_six():
     true = [f"class {index % 8}" for index in range(80)]
     said = [f"class {(index + 1) % 8}" for index in range(80)]
-    assert list(map(len, pictures(confused_pairs.confused_pairs(numbered(80), true, said)))) == [6] * 6
+    assert list(map(len, first_pixels(confused_pairs.confused_pairs(numbered(80), true, said)))) == [6] * 6
 
 
 def test_images_that_are_not_shown_may_be_missing():
     images = dict(enumerate(numbered(10)))
     for index in (6, 8, 9, 0):
         del images[index]
-    figure = confused_pairs.confused_pairs(images, TRUE, SAID, SCORES, images_each=2)
-    assert pictures(figure) == [[1, 4], [5, 2], [7], [3]]
+    figure = confused_pairs.confused_pairs(images, TRUE, PREDICTED, SCORES, images_each=2)
+    assert first_pixels(figure) == [[1, 4], [5, 2], [7], [3]]
 
 
 def test_no_mistakes_are_said_so_and_can_be_drawn():
@@ -90,4 +90,4 @@ def test_long_names_stay_in_the_figure_and_off_the_other_texts(rows, count):
     assert all(figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1 for box in boxes)
     for index, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[index + 1 :])
-    assert f"{true[0]}, taken for {said[0]}: {count} of {count}" in [text.get_text() for text in texts]
+    assert f"{true[0]}, predicted as {said[0]}: {count} of {count}" in [text.get_text() for text in texts]

@@ -1,8 +1,8 @@
-"""Pictures of restricted Boltzmann machines and of nets stacked from them: what a training did, and what it dreams of.
+"""Diagnostic plots of RBMs and of nets stacked from them: activations, weights and updates, fantasies, log Z.
 
-Every function takes NumPy arrays, see `components.figures.rbm_readings`, and returns a new
-`matplotlib.figure.Figure`.
-What to look for: Hinton, A Practical Guide to Training Restricted Boltzmann Machines (2010), sections 7 and 15.
+Each function takes NumPy arrays, see `components.figures.rbm_arrays`, and returns a new `matplotlib.figure.Figure`.
+
+Source: Hinton, A Practical Guide to Training Restricted Boltzmann Machines (2010), sections 7 and 15.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,37 +11,42 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components.figures import drawing, figures
+from components.figures import drawing
 
 _BINS = 60
-_IDLE = 1e-3  # mean activity below which a unit counts as never on, and above 1 minus which as always on
-_MAX_NAMED_ROWS = 30  # with more, names at the side overlap
+_IDLE = 1e-3  # a unit with a mean below this counts as never on, and one with a mean above 1 minus this as always on
+_MAX_NAMED_ROWS = 30  # with more, the names of the rows overlap
 
 
 def hidden_activations(
-    probabilities: np.ndarray, cases: int = 100, units: int = 250, title: str = "Hidden activations"
+    probabilities: np.ndarray, max_images: int = 100, max_units: int = 250, title: str = "Hidden activations"
 ) -> Figure:
-    """Grey map of hidden probabilities, one row per image, one column per unit, and above it every unit's mean.
+    """Plots a grey map of hidden probabilities, one row per image and one column per unit, below the mean of each unit.
 
-    It should look like noise. A black or white column is a unit that never changes and is of no use; a row that stands
-    out is an image that the machine makes nothing of; columns that look alike are units that learned the same.
+    The map of a healthy layer looks like noise. A black or white column is a unit that never changes, so it is useless;
+    a row that stands out is an image that the RBM does not represent; columns that look alike are redundant units.
 
     Args:
         probabilities: Hidden probabilities (or means) of a mini-batch, shape (images, hidden_units).
-        cases: At most so many images, the first ones.
-        units: At most so many units in the map, the first ones; the counts below the title are over all.
-        title: Of the figure.
+        max_images: Largest number of images to plot; the first ones are plotted.
+        max_units: Largest number of units to plot; the counts below the title are over all units.
+        title: Title of the plot.
 
     Returns:
-        White is a unit that is on. Means above 1 (rectified units) stretch the scale, negative ones too.
+        White is a unit that is on. Means above 1 (rectified units) or below 0 stretch the scale.
+
+    Example:
+        >>> figure = hidden_activations(np.array([[0.0, 0.5], [0.0, 0.7]]))
+        >>> figure.axes[0].texts[0].get_text()
+        'mean 0.300, 2 units: 1 never on, 0 always on'
     """
     values = np.asarray(probabilities, float)
-    shown = values[:cases, :units]
+    shown = values[:max_images, :max_units]
     means = np.mean(values, axis=0)
     low, high = drawing.grey_range(shown)
     figure = drawing.new_figure(8, 4.8)
     bars, axes = figure.subplots(2, 1, sharex=True, height_ratios=(1, 5))
-    heights = np.nan_to_num(means[:units], posinf=0, neginf=0)
+    heights = np.nan_to_num(means[:max_units], posinf=0, neginf=0)
     bars.bar(range(shown.shape[1]), heights, width=1, color=drawing.ACCENT)
     bars.set_ylim(low, high)
     bars.set_ylabel("mean", color=drawing.QUIET, fontsize=9)
@@ -63,18 +68,18 @@ def histograms(
     updates: Mapping[str, np.ndarray] | None = None,
     title: str = "Weights and their updates",
 ) -> Figure:
-    """Histograms of parameters, and below each of its last update.
+    """Plots a histogram of each parameter, above a histogram of its last update.
 
-    An update of about a thousandth of the weights is right; biases may move more. Tails that grow from epoch to epoch
-    announce an explosion.
+    Updates should be about a thousandth of the weights; biases may move more. Tails that grow from epoch to epoch
+    announce divergence.
 
     Args:
         parameters: Arrays of any shape by name, such as "weights", "visible biases", "hidden biases".
-        updates: What the last update added to each, by the same names; none leaves that row out.
-        title: Of the figure.
+        updates: The last update of each parameter by the same names; None leaves that row out.
+        title: Title of the plot.
 
     Returns:
-        Counts on a logarithmic scale, so that a single wild weight is seen. Below the name: the mean magnitude.
+        Counts on a logarithmic scale, so that a single outlier is visible. Below each name stands the mean magnitude.
     """
     figure = drawing.new_figure(2.9 * len(parameters) + 0.4, 0.7 + 2.3 * (2 if updates else 1))
     figure.suptitle(title, fontsize=13)
@@ -92,31 +97,31 @@ def histograms(
 
 
 def _histogram(axes: Axes, values: np.ndarray, colour: str) -> float:
-    """Draws the finite values and returns their mean magnitude; says how many are not finite."""
+    """Draws the finite values, writes how many are not finite, and returns the mean magnitude of the finite ones."""
     values = np.asarray(values, float).ravel()
     finite = values[np.isfinite(values)]
     axes.hist(finite, bins=_BINS, color=colour, log=bool(finite.size))
     if finite.size:
-        axes.set_ylim(bottom=0.7)  # a count of 1 is seen
+        axes.set_ylim(bottom=0.7)  # keeps a count of 1 visible
     drawing.quiet_axes(axes)
     axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     if finite.size < values.size:
         lost = f"{values.size - finite.size:,} not finite"
-        axes.text(0.5, 0.5, lost, transform=axes.transAxes, ha="center", color="#b2182b", fontsize=9)
+        axes.text(0.5, 0.5, lost, transform=axes.transAxes, ha="center", color=drawing.WRONG, fontsize=9)
     return float(np.mean(np.abs(finite))) if finite.size else 0.0
 
 
 def fantasies(
     states: np.ndarray, image_shape: Sequence[int], steps: Sequence[int], title: str = "Fantasies of Gibbs chains"
 ) -> Figure:
-    """Where Gibbs chains wander: one row per chain, one column per moment.
+    """Plots the states of Gibbs chains: one row per chain, one column per snapshot.
 
     Args:
-        states: Visible means, shape (moments, chains, num_visible), see `rbm_readings.gibbs_moments`.
+        states: Visible means, shape (snapshots, chains, num_visible), see `rbm_arrays.gibbs_snapshots`.
         image_shape: (height, width) or (height, width, channels).
-        steps: Full steps of Gibbs sampling that each moment comes after, moments of them; 0 is where chains start.
-        title: Of the figure.
+        steps: Number of full Gibbs steps before each snapshot; 0 is the start of the chains.
+        title: Title of the plot.
     """
     states = np.asarray(states)
     names = [f"{step:,}" if step else "start" for step in steps]
@@ -128,17 +133,17 @@ def class_samples(
     samples: np.ndarray,
     image_shape: Sequence[int],
     labels: Sequence[str],
-    title: str = "Images made up for each class",
-    below: str = "one class per row, its label unit held on",
+    title: str = "Images generated for each class",
+    below: str = "one class per row, its label unit clamped on",
 ) -> Figure:
-    """Images that a net generates when told the class: one row per class.
+    """Plots images that a net generated for given classes: one row per class.
 
     Args:
         samples: Shape (classes, samples, num_visible).
         image_shape: As for `fantasies`.
-        labels: Name of every class.
-        title: Of the figure.
-        below: The line below the title.
+        labels: Name of each class.
+        title: Title of the plot.
+        below: Line below the title.
     """
     return _table(np.asarray(samples), image_shape, title, below, row_names=labels)
 
@@ -148,17 +153,17 @@ def layer_reconstructions(
     by_layer: Sequence[np.ndarray],
     image_shape: Sequence[int],
     count: int = 12,
-    title: str = "Images carried up to each layer and down again",
+    title: str = "Images and their reconstructions from each layer",
 ) -> Figure:
-    """Images, and below each what is left of it after every layer.
+    """Plots images, each above its reconstructions from every layer.
 
     Args:
         originals: Shape (images, num_visible).
-        by_layer: Bottom up, the reconstructions through each layer and those below it, the same shape; beside each
-            layer stands its mean squared error of a pixel, over all images given.
+        by_layer: Bottom up, the reconstructions through each layer and the layers below it, of the same shape. Beside
+            each layer stands its mean squared error per pixel over all images passed.
         image_shape: As for `fantasies`.
-        count: At most so many images, the first ones.
-        title: Of the figure.
+        count: Largest number of images to plot; the first ones are plotted.
+        title: Title of the plot.
     """
     errors = [float(np.mean((np.asarray(originals) - reconstructed) ** 2)) for reconstructed in by_layer]
     names = ["image", *(f"layer {number}, {error:.4f}" for number, error in enumerate(errors, start=1))]
@@ -176,7 +181,7 @@ def _table(
     column_names: Sequence[str] = (),
     column_title: str = "",
 ) -> Figure:
-    """Images (rows, columns, units) as one mosaic with names at its sides."""
+    """Plots images (rows, columns, units) as one mosaic with the names of its rows and columns."""
     rows, columns = images.shape[:2]
     tiles = drawing.as_images(images.reshape(rows * columns, -1), image_shape)
     height, width = tiles.shape[1:3]
@@ -186,7 +191,7 @@ def _table(
     axes = figure.add_subplot()
     drawing.draw_mosaic(axes, tiles, low, high, "gray", columns)
     if row_names and rows <= _MAX_NAMED_ROWS:
-        names = [figures.head(name) for name in row_names]
+        names = [drawing.shortened(name) for name in row_names]
         axes.set_yticks([(height + 1) * row + (height - 1) / 2 for row in range(rows)], names, fontsize=9)
     if column_names:
         places = [(width + 1) * column + (width - 1) / 2 for column in range(columns)]
@@ -195,31 +200,6 @@ def _table(
     axes.tick_params(colors=drawing.QUIET)
     drawing.title(axes, title, below)
     return figure
-
-
-def higher_filters(
-    kernels: Sequence[np.ndarray], image_shape: Sequence[int], count: int = 100, title: str | None = None
-) -> Figure:
-    """What the units of a higher layer look for, as far as that is linear: their weights through all kernels below.
-
-    Args:
-        kernels: Bottom up, (num_visible, units), (units, units above), ...
-        image_shape: As for `figures.filters`.
-        count: At most so many units, the first ones.
-        title: Of the figure; by default it names the layer.
-
-    Returns:
-        As `figures.filters`. The mean image of all the units is taken off, which else hides what they differ in.
-
-    Source: Lee, Ekanadham & Ng, NIPS 2007: weighted sums of the filters below.
-    """
-    projected = np.asarray(kernels[0], float)
-    for kernel in kernels[1:]:
-        projected = projected @ np.asarray(kernel, float)
-    projected = projected - projected.mean(axis=1, keepdims=True)
-    return figures.filters(
-        projected, image_shape, count, title or f"What layer {len(kernels)} looks for, seen linearly"
-    )
 
 
 def annealing_bracket(
@@ -231,16 +211,21 @@ def annealing_bracket(
     logarithmic: bool = False,
     title: str = "Annealed importance sampling",
 ) -> Figure:
-    """The forward and the reverse estimate of one quantity, and between them the gap in which the truth should lie.
+    """Plots the forward and the reverse estimate of one quantity, and the gap between them that should hold the truth.
 
     Args:
         positions: Epochs, or numbers of temperatures, ascending.
-        forward: Estimate by annealing from the base rate to the model, at each position, nats.
-        reverse: The same from the model to the base rate.
-        quantity: What is estimated, with its unit.
-        along: What `positions` are.
-        logarithmic: Whether positions are spaced by their logarithms.
-        title: Of the figure; below it stand the last two estimates and their gap.
+        forward: Estimate at each position by annealing from the base-rate model to the model, in nats.
+        reverse: Estimate at each position by annealing from the model to the base-rate model, in nats.
+        quantity: Label of the vertical axis: the estimated quantity with its unit.
+        along: Label of the horizontal axis: the meaning of `positions`.
+        logarithmic: Whether the horizontal axis is logarithmic.
+        title: Title of the plot; below it stand the last two estimates and their gap.
+
+    Example:
+        >>> figure = annealing_bracket([100, 1000], [5.0, 5.5], [7.0, 6.0])
+        >>> figure.axes[0].texts[0].get_text()
+        'last: forward 5.50, reverse 6.00, gap 0.50'
     """
     forward, reverse = np.asarray(forward, float), np.asarray(reverse, float)
     figure = drawing.new_figure(7, 4.2)
