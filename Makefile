@@ -7,6 +7,8 @@
 
 EXTRAS ?= pipeline serving
 BIN := .venv/bin
+# Two processes: more would each import TFX, 10 s and 1 GB, and the whole pipelines run one after the other anyway.
+WORKERS ?= --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 INSTALLED := .venv/.installed
 
 # Without its bytecode, TFX takes 25 s to import instead of 9.
@@ -18,10 +20,10 @@ run: $(INSTALLED)
 	@$(BIN)/vision-tfx run digits-dbn --predict docs/images/seven.png
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not gpu"
 
 test-fast: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

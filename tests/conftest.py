@@ -16,6 +16,20 @@ def pytest_configure() -> None:
     os.environ["TERM"] = "xterm"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives tests that share something costly to one worker of `pytest -n`, and starts with the longest such group.
+
+    Tests of whole pipelines share a home in which a run is cached, conformance tests a running server; the others share
+    what fixtures of their file made.
+    """
+    for item in items:
+        folder = item.path.parent.name
+        group = folder if folder in ("e2e", "conformance") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.path.parent.name != "e2e")
+
+
 def pytest_runtest_setup(item) -> None:
     """`models/` runs on every backend of Keras; a few of its tests do not."""
     if item.get_closest_marker("tensorflow") and os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
