@@ -1,1 +1,1 @@
-"""The mathematics: restricted Boltzmann machines, deep belief nets and AlexNet, in Keras 3 and NumPy only."""
+"""RBMs, deep belief nets and AlexNet, written with Keras 3 and NumPy only."""

@@ -1,22 +1,30 @@
-"""From a configuration to a model."""
+"""Construction of deep belief nets from their configurations."""
 
 import math
+from pathlib import Path
+from typing import Any
 
-from models.config import TrainingConfig
+import keras
+
+from models.config import AlexNetConfig, DBNConfig, TrainingConfig
 from models.dbn import DBN
 from models.up_down import LabelDBN
 
 
-def build_dbn(config, seed=None, pretrained=None):
-    """The deep belief net of a `models.config.DBNConfig`.
+def build_dbn(config: DBNConfig, seed: int | None = None, pretrained: str | Path | None = None) -> DBN:
+    """Builds the deep belief net that a configuration describes.
 
     Args:
-        config: The net. Its top units are linear when the objective is "reconstruction".
-        seed: Decides all that is random in it.
-        pretrained: Folder of a net that `DBN.save` wrote; none means random weights.
+        config: Description of the net. Its top units are linear when the objective is "reconstruction".
+        seed: Integer that determines all its randomness; None means a random one.
+        pretrained: Folder of a net that `DBN.save` wrote; None means random weights.
 
     Raises:
-        ValueError: The pretrained net has other layers than `config`.
+        ValueError: The layers of the pretrained net differ from those of `config`.
+
+    Example:
+        >>> build_dbn(DBNConfig(image_size=(8, 8), hidden_units=(5, 4)), seed=1).num_visible
+        64
     """
     if pretrained is None:
         return DBN(
@@ -33,17 +41,23 @@ def build_dbn(config, seed=None, pretrained=None):
     return net
 
 
-def build_label_dbn(config, num_classes, seed=None, pretrained=None):
-    """The deep belief net with labels of a `models.config.DBNConfig` whose objective is "joint".
+def build_label_dbn(
+    config: DBNConfig, num_classes: int, seed: int | None = None, pretrained: str | Path | None = None
+) -> LabelDBN:
+    """Builds the deep belief net with labels that a configuration with the objective "joint" describes.
 
     Args:
-        config: The net.
+        config: Description of the net.
         num_classes: Number of classes, at least 2.
-        seed: Decides all that is random in it.
-        pretrained: Folder of a net that `LabelDBN.save` wrote; none means random weights.
+        seed: Integer that determines all its randomness; None means a random one.
+        pretrained: Folder of a net that `LabelDBN.save` wrote; None means random weights.
 
     Raises:
-        ValueError: The pretrained net has other layers than `config`, or other classes.
+        ValueError: The layers or classes of the pretrained net differ from those of `config`.
+
+    Example:
+        >>> build_label_dbn(DBNConfig(image_size=(8, 8), hidden_units=(5, 4)), num_classes=3, seed=1).num_visible
+        64
     """
     if pretrained is None:
         return LabelDBN(
@@ -61,21 +75,31 @@ def build_label_dbn(config, num_classes, seed=None, pretrained=None):
     return net
 
 
-def build_classifier(config, num_classes, seed=None, pretrained=None, training=None):
-    """The classifier of a `models.config.DBNConfig`: images (batch, height, width, channels) -> logits.
+def build_classifier(
+    config: DBNConfig,
+    num_classes: int,
+    seed: int | None = None,
+    pretrained: str | Path | None = None,
+    training: TrainingConfig | None = None,
+) -> keras.Model:
+    """Builds the classifier that a configuration describes: images (batch, height, width, channels) -> logits.
 
     Args:
-        config: The net. Images are in [0, 1] for Bernoulli, standardised for Gaussian visible units.
+        config: Description of the net. Images are in [0, 1] for Bernoulli visible units, standardised for Gaussian.
         num_classes: Number of classes, at least 2.
-        seed: Decides the initial weights.
-        pretrained: Folder of a net that `DBN.save` wrote; none means random weights.
-        training: A `models.config.TrainingConfig`, of which dropout and the limit on weights count; none for neither.
+        seed: Integer that determines the initial weights; None means a random one.
+        pretrained: Folder of a net that `DBN.save` wrote; None means random weights.
+        training: Source of dropout and of the limit on weights; None means neither.
 
     Returns:
         A `keras.Model` with output (batch, num_classes), see `DBN.unroll`.
 
     Raises:
-        ValueError: The pretrained net has other layers than `config`.
+        ValueError: The layers of the pretrained net differ from those of `config`.
+
+    Example:
+        >>> build_classifier(DBNConfig(image_size=(8, 8), hidden_units=(5, 4)), num_classes=3, seed=1).output_shape
+        (None, 3)
     """
     training = training or TrainingConfig()
     return build_dbn(config, seed, pretrained).unroll(
@@ -87,21 +111,21 @@ def build_classifier(config, num_classes, seed=None, pretrained=None, training=N
     )
 
 
-def image_shape(config):
-    """(height, width, channels) of a model's images."""
+def image_shape(config: DBNConfig | AlexNetConfig) -> tuple[int, int, int]:
+    """Returns (height, width, channels) of a model's images."""
     return (*config.image_size, config.channels)
 
 
-def _layers(config):
+def _layers(config: DBNConfig) -> dict[str, Any]:
     return {"hidden_units": tuple(config.hidden_units), "num_visible": math.prod(image_shape(config))}
 
 
-def _code_type(config):
+def _code_type(config: DBNConfig) -> str:
     return "gaussian" if config.objective == "reconstruction" else "bernoulli"
 
 
-def _check(net, folder, **wanted):
+def _check(net: DBN | LabelDBN, folder: str | Path, **wanted: Any) -> None:
     for key, value in wanted.items():
         found = getattr(net, key)
         if found != value:
-            raise ValueError(f"Expected a pretrained net with {key}={value}. Received: {key}={found} ({folder})")
+            raise ValueError(f"the pretrained net in {folder} has {key}={found}, but the configuration has {value}")

@@ -1,8 +1,9 @@
-"""Weights of an AlexNet from files: Keras' own, or arrays in torchvision's layout."""
+"""Loading of an AlexNet's weights from files: Keras' own formats, or arrays in torchvision's layout."""
 
 import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 
 _TORCHVISION = {
@@ -17,53 +18,53 @@ _TORCHVISION = {
 }
 
 
-def load_weights(model, path):
-    """Loads weights into a model made by `models.alexnet.alexnet`.
+def load_weights(model: keras.Model, path: str | Path) -> list[str]:
+    """Loads weights into a model built by `models.alexnet.alexnet`.
 
-    | file | what it has to hold |
+    | file | required content |
     |---|---|
-    | `.weights.h5`, `.keras` | what `save_weights` or `save` of a model of the same variant wrote |
+    | `.weights.h5`, `.keras` | output of `save_weights` or `save` of a model of the same variant |
     | `.npz` | torchvision's names: features.0, .3, .6, .8, .10 and classifier.1, .4, .6, each .weight and .bias |
 
     In an `.npz`, kernels of convolutions are (out, in, height, width), those of `classifier` (out, in), and the inputs
-    of classifier.1 are ordered channel, row, column; all are transposed here. Any variant without batch normalisation
-    may be stored so, with groups too. torchvision's own weights are for
+    of classifier.1 are ordered channel, row, column; all are transposed here. The layout supports every variant without
+    batch normalisation, including those with groups. torchvision's own weights are for
 
         alexnet("owt", input_shape=(224, 224, 3), normalization="none", padding=2)
 
-    which computes exactly what torchvision does; they expect RGB in [0, 1], minus (0.485, 0.456, 0.406), divided by
+    which computes exactly the same as torchvision; they require RGB in [0, 1], minus (0.485, 0.456, 0.406), divided by
     (0.229, 0.224, 0.225). `np.savez(path, **{key: value.numpy() for key, value in net.state_dict().items()})` writes
     the file.
 
-    Where fc8 has another number of classes in the file, the model keeps its own fc8. When anything else does not fit,
-    the model stays as it was.
+    If fc8 has another number of classes in the file, the model keeps its own fc8. If anything else does not fit, the
+    model is not changed.
 
     Args:
-        model: The model, with or without a compiled optimizer, whose state is not loaded.
-        path: A file ending in `.weights.h5`, `.keras` or `.npz`.
+        model: The model. The state of its optimizer, if any, is not loaded.
+        path: File ending in `.weights.h5`, `.keras` or `.npz`.
 
     Returns:
         Names of the layers that kept their weights: [] or ["fc8"].
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: Another kind of file, one that cannot be read, or weights that do not fit the model.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is of another kind or cannot be read, or its weights do not fit the model.
     """
     path = Path(path)
     if not path.name.endswith((".weights.h5", ".keras", ".npz")):
-        raise ValueError(f"Weights are read from .weights.h5, .keras and .npz files. Received: {path.name}")
+        raise ValueError(f"weights must be a .weights.h5, .keras or .npz file; received {path.name}")
     if not path.is_file():
-        raise FileNotFoundError(f"There is no file of weights {path}.")
+        raise FileNotFoundError(f"the file of weights {path} does not exist")
     if {layer.name for layer in model.layers}.isdisjoint(_TORCHVISION):
-        raise ValueError(f'The model "{model.name}" has no layers conv1 to fc8. Make it by models.alexnet.alexnet.')
+        raise ValueError(f'the model "{model.name}" has no layers conv1 to fc8; build it with models.alexnet.alexnet')
     return _load_arrays(model, path) if path.suffix == ".npz" else _load_keras(model, path)
 
 
 # Keras -----------------------------------------------------------------------------------------------------------
 
 
-def _load_keras(model, path):
-    """Loads what fits and finds out what did not: where the weights are still the NaN that they are set to before."""
+def _load_keras(model: keras.Model, path: Path) -> list[str]:
+    """Loads matching weights. All weights are NaN before; those that are NaN afterwards did not match."""
     weighted = [layer for layer in model.layers if layer.weights]
     before = {layer.name: layer.get_weights() for layer in weighted}
     try:
@@ -72,7 +73,9 @@ def _load_keras(model, path):
         _read_keras(model, path)
         kept = [layer.name for layer in weighted if any(np.isnan(value).all() for value in layer.get_weights())]
         if set(kept) - {"fc8"}:
-            raise ValueError(f"{path.name} does not fit the model in {', '.join(kept)}; is it of another variant?")
+            raise ValueError(
+                f"{path.name} does not fit the model in {', '.join(kept)}; load weights of the same variant"
+            )
     except BaseException:
         for layer in weighted:
             layer.set_weights(before[layer.name])
@@ -82,29 +85,33 @@ def _load_keras(model, path):
     return kept
 
 
-def _read_keras(model, path):
+def _read_keras(model: keras.Model, path: Path) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of every layer that is skipped
+        # Keras warns of every layer that it skips; `_load_keras` reports them.
+        warnings.filterwarnings("ignore", "A total of .* objects could not be loaded")
         try:
             model.load_weights(path, skip_mismatch=True)
         except Exception as error:
-            raise ValueError(f"{path.name} cannot be read as a file of Keras: {error}") from error
+            raise ValueError(f"cannot read {path.name} as a file of Keras: {error}") from error
 
 
 # torchvision -----------------------------------------------------------------------------------------------------
 
 
-def _load_arrays(model, path):
+def _load_arrays(model: keras.Model, path: Path) -> list[str]:
     arrays = _read_arrays(path)
     names = {f"{theirs}.{kind}" for theirs in _TORCHVISION.values() for kind in ("weight", "bias")}
     for problem, keys in (("lacks", names - arrays.keys()), ("has the unknown", arrays.keys() - names)):
         if keys:
-            raise ValueError(f"{path.name} {problem} {', '.join(sorted(keys))}; expected torchvision's layout.")
-    new, kept = {}, []
+            raise ValueError(
+                f"{path.name} {problem} {', '.join(sorted(keys))}; store the arrays in torchvision's layout"
+            )
+    new: dict[str, list[np.ndarray]] = {}
+    kept = []
     for name, theirs in _TORCHVISION.items():
         layer = model.get_layer(name)
         if not layer.use_bias:
-            raise ValueError(f"{path.name} has biases, which {name} lacks because its batches are normalised.")
+            raise ValueError(f"{path.name} has biases, which {name} lacks because of batch normalisation")
         weight, bias = arrays[f"{theirs}.weight"], arrays[f"{theirs}.bias"]
         if name == "fc8" and bias.shape != layer.bias.shape and weight.shape[1:] == layer.kernel.shape[:1]:
             kept.append(name)
@@ -113,7 +120,7 @@ def _load_arrays(model, path):
         if kernel is None or bias.shape != layer.bias.shape:
             raise ValueError(
                 f"{theirs} of {path.name}, weight {weight.shape} and bias {bias.shape}, does not fit {name}, kernel "
-                f"{tuple(layer.kernel.shape)}."
+                f"{tuple(layer.kernel.shape)}"
             )
         new[name] = [kernel, bias]
     for name, weights in new.items():
@@ -121,16 +128,16 @@ def _load_arrays(model, path):
     return kept
 
 
-def _read_arrays(path):
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path) as file:
             return dict(file)
     except Exception as error:
-        raise ValueError(f"{path.name} cannot be read as arrays of NumPy: {error}") from error
+        raise ValueError(f"cannot read {path.name} as arrays of NumPy: {error}") from error
 
 
-def _kernel(weight, model, name):
-    """The array in Keras' layout, or none where its shape does not fit."""
+def _kernel(weight: np.ndarray, model: keras.Model, name: str) -> np.ndarray | None:
+    """Returns the array in Keras' layout, or None if its shape does not fit."""
     wanted = tuple(model.get_layer(name).kernel.shape)
     if weight.ndim != len(wanted) or weight.size != np.prod(wanted):
         return None

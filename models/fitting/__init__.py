@@ -1,1 +1,1 @@
-"""Training loops and optimizers that all models share."""
+"""Training loops, training data and optimizers that all models share."""

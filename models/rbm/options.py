@@ -1,10 +1,31 @@
-"""Which options of a restricted Boltzmann machine go together."""
+"""Options of an RBM: the combinations it accepts, and the options that an `RBMConfig` holds."""
 
-from models.fitting.closed_form import check_choice, check_count
+from typing import Any
+
+import keras
+
+from models.checks import check_choice, check_count
+from models.config import RBMConfig
+
+_IN_CONFIG = (
+    "hidden_type gibbs_steps persistent temperatures sample_reconstruction sample_data centering sparsity_target "
+    "sparsity_cost coupling learn_variance weight_stddev"
+)
+# Options for binary visible units in place of those for Gaussian pixels.
+BINARY_VISIBLE = {"coupling": "variance", "learn_variance": False}
 
 
-def check_options(rbm):
-    """Refuses, with a ValueError, a number out of its range, an unknown type, or a combination that does not exist."""
+def options_from(config: RBMConfig) -> dict[str, Any]:
+    """Returns the arguments of `models.rbm.RBM` that a training configuration holds."""
+    return {key: getattr(config, key) for key in _IN_CONFIG.split()}
+
+
+def check_options(rbm: keras.Model) -> None:
+    """Checks the options of a `models.rbm.RBM`.
+
+    Raises:
+        ValueError: A number is out of its range, a type is unknown, or two options exclude each other.
+    """
     check_choice("visible_type", rbm.visible_type, ("bernoulli", "gaussian"))
     check_choice("hidden_type", rbm.hidden_type, ("bernoulli", "gaussian", "nrelu"))
     check_choice("coupling", rbm.coupling, ("variance", "deviation"))
@@ -16,17 +37,17 @@ def check_options(rbm):
     gaussian, target = rbm.visible_type == "gaussian", rbm.sparsity_target
     for refused, sentence in (
         (gaussian and rbm.hidden_type == "gaussian", "Gaussian units on both sides have no bounded energy"),
-        (rbm.centering and not binary, "`centering` is defined here for binary units on both sides"),
-        (rbm.temperatures > 1 and not binary, "`temperatures` above 1 need binary units on both sides"),
-        (rbm.temperatures > 1 and not rbm.persistent, "`temperatures` above 1 need persistent=True"),
-        (rbm.sample_data and gaussian, "`sample_data` needs binary visible units"),
-        (rbm.coupling != "variance" and not gaussian, "`coupling` is of Gaussian visible units"),
-        ((target is None) != (not rbm.sparsity_cost), "`sparsity_target` and `sparsity_cost` need each other"),
-        (target is not None and rbm.hidden_type == "gaussian", "linear units have no activity to be sparse"),
-        (rbm.learn_variance and not gaussian, "`learn_variance` needs Gaussian visible units"),
-        (rbm.label_units and gaussian, "`label_units` need binary visible units beside them"),
+        (rbm.centering and not binary, "`centering` requires binary units on both sides"),
+        (rbm.temperatures > 1 and not binary, "`temperatures` above 1 requires binary units on both sides"),
+        (rbm.temperatures > 1 and not rbm.persistent, "`temperatures` above 1 requires persistent=True"),
+        (rbm.sample_data and gaussian, "`sample_data` requires binary visible units"),
+        (rbm.coupling != "variance" and not gaussian, "`coupling` requires Gaussian visible units"),
+        ((target is None) != (not rbm.sparsity_cost), "`sparsity_target` and `sparsity_cost` require each other"),
+        (target is not None and rbm.hidden_type == "gaussian", "linear hidden units have no activity to be sparse"),
+        (rbm.learn_variance and not gaussian, "`learn_variance` requires Gaussian visible units"),
+        (rbm.label_units and gaussian, "`label_units` requires binary visible units beside them"),
         (rbm.label_units == 1, "`label_units` must be at least 2, or 0 for none"),
         (target is not None and not 0 < target < 1, "`sparsity_target` must be above 0 and below 1, or None"),
     ):
         if refused:
-            raise ValueError(f"{sentence}. Received: {rbm.get_config()}")
+            raise ValueError(f"{sentence}; received {rbm.get_config()}")

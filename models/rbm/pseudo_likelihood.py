@@ -1,32 +1,39 @@
-"""How well a restricted Boltzmann machine tells each binary visible unit from all the others."""
+"""Pseudo-log-likelihood of an RBM: how well it predicts each binary visible unit from all others."""
 
+from collections.abc import Callable
+
+import keras
 from keras import ops
+
+from models.types import Tensor
 
 UNITS_AT_ONCE = 16  # switched together: 3 MB per 100 images with 500 hidden units in float32
 
 
-def pseudo_log_likelihood(rbm, visible, log_sum):
-    """What `models.rbm.RBM.pseudo_log_likelihood` returns, from `log_sum` as in `log_odds`."""
+def pseudo_log_likelihood(rbm: keras.Model, visible: Tensor, log_sum: Callable[[Tensor], Tensor]) -> Tensor:
+    """Computes `models.rbm.RBM.pseudo_log_likelihood`, with `log_sum` as in `log_odds`."""
     binary = visible.shape[1] - rbm.label_units
     states, labels = visible[:, :binary], visible[:, binary:]
     kernel, biases = rbm.kernel[:binary], rbm.visible_bias[:binary]
     odds = log_odds(states, ops.matmul(visible, rbm.kernel), kernel, biases, log_sum)
-    total = log_probability(states, odds)
+    total = bernoulli_log_probability(states, odds)
     if rbm.label_units:
         total = total + ops.sum(labels * ops.log_softmax(-rbm.free_energy_by_label(states)), axis=1)
     return total
 
 
-def log_odds(states, inputs, kernel, biases, log_sum):
-    """Log p(v_i = 1 | all other units) - log p(v_i = 0 | all other units) of every binary unit i, in nats.
+def log_odds(
+    states: Tensor, inputs: Tensor, kernel: Tensor, biases: Tensor, log_sum: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Computes log p(v_i = 1 | all other units) - log p(v_i = 0 | all other units) of every binary unit i, in nats.
 
     Args:
-        states: The binary units, shape (batch, units); values between 0 and 1 stand for probabilities.
-        inputs: What all visible units together send to the hidden ones, shape (batch, hidden_units).
+        states: Binary units, shape (batch, units); values between 0 and 1 are probabilities.
+        inputs: Input of the hidden units from all visible units together, shape (batch, hidden_units).
         kernel: Weights of the binary units, shape (units, hidden_units).
-        biases: Their biases, shape (units,).
-        log_sum: Function of hidden inputs (batch, n, hidden_units), biases not added yet, that returns the log of the
-            sum over all hidden states, shape (batch, n).
+        biases: Biases of the binary units, shape (units,).
+        log_sum: Function of hidden inputs (batch, n, hidden_units), without biases, that returns the log of the sum
+            over all hidden states, shape (batch, n).
 
     Returns:
         Shape (batch, units).
@@ -39,6 +46,6 @@ def log_odds(states, inputs, kernel, biases, log_sum):
     return ops.concatenate(odds, axis=1)
 
 
-def log_probability(states, odds):
-    """Sum over units of s log p + (1 - s) log(1 - p), where `odds` is log(p / (1 - p)): (batch, units) -> (batch,)."""
+def bernoulli_log_probability(states: Tensor, odds: Tensor) -> Tensor:
+    """Sums s log p + (1 - s) log(1 - p) over units, where `odds` is log(p / (1 - p)): (batch, units) -> (batch,)."""
     return -ops.sum(states * ops.softplus(-odds) + (1 - states) * ops.softplus(odds), axis=1)

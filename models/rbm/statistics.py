@@ -1,20 +1,26 @@
-"""Statistics of data and model that training a restricted Boltzmann machine compares, their centering, and sparsity."""
+"""Statistics of data and model that an RBM is trained on, their centering, and sparsity."""
 
+import keras
 from keras import ops
 
-CENTERING_RATE = 0.01  # of the moving averages of the offsets; Melchior et al. 2016 recommend it
-SPARSITY_DECAY = 0.9  # of the moving average of the hidden activities; the practical guide says 0.9 to 0.99
+from models.rbm.units import GaussianUnits, VisibleUnits
+from models.types import Tensor
+
+CENTERING_RATE = 0.01  # of the moving averages of the offsets; recommended by Melchior et al. 2016
+SPARSITY_DECAY = 0.9  # of the moving average of the hidden activities; the practical guide recommends 0.9 to 0.99
 
 
-def statistics_gap(units, visible, hidden, negative, negative_hidden):
-    """The model's statistics minus the data's: the gradient for kernel, visible and hidden biases, to descend along.
+def statistics_gap(
+    units: VisibleUnits, visible: Tensor, hidden: Tensor, negative: Tensor, negative_hidden: Tensor
+) -> list[Tensor]:
+    """Subtracts the data's statistics from the model's: the gradients of kernel, visible and hidden biases to descend.
 
     Args:
-        units: The kind of visible units, one of those in `models.rbm.units`.
+        units: Kind of visible units, see `models.rbm.units`.
         visible: Data, shape (batch, num_visible).
-        hidden: Their hidden means, shape (batch, hidden_units).
+        hidden: Hidden means of the data, shape (batch, hidden_units).
         negative: Visible states of the model, shape (chains, num_visible).
-        negative_hidden: Their hidden means, shape (chains, hidden_units).
+        negative_hidden: Hidden means of those states, shape (chains, hidden_units).
 
     Returns:
         A list of three tensors: (num_visible, hidden_units), (num_visible,), (hidden_units,).
@@ -30,28 +36,32 @@ def statistics_gap(units, visible, hidden, negative, negative_hidden):
     ]
 
 
-def variance_gap(units, biases, visible, inputs, negative, negative_inputs):
-    """The same for the log-variance of Gaussian visible units: shape (num_visible,).
+def variance_gap(
+    units: GaussianUnits, biases: Tensor, visible: Tensor, inputs: Tensor, negative: Tensor, negative_inputs: Tensor
+) -> Tensor:
+    """Computes the same gap for the log-variance of Gaussian visible units: shape (num_visible,).
 
     Args:
-        units: The kind of visible units.
+        units: Gaussian visible units.
         biases: Their biases, shape (num_visible,).
         visible: Data, shape (batch, num_visible).
-        inputs: What the hidden means of the data send back, same shape.
+        inputs: Input of the visible units from the hidden means of the data, same shape.
         negative: Visible states of the model, shape (chains, num_visible).
-        negative_inputs: What their hidden means send back, same shape.
+        negative_inputs: Input of the visible units from the hidden means of those states, same shape.
     """
     of_model = ops.mean(units.variance_statistic(negative, negative_inputs, biases), axis=0)
     return of_model - ops.mean(units.variance_statistic(visible, inputs, biases), axis=0)
 
 
-def with_sparsity(rbm, gradients, mean_input, mean_hidden, training):
-    """Adds cost x (activity - target) to the gradients of hidden biases and, times the mean input, of the kernel.
+def with_sparsity(
+    rbm: keras.Model, gradients: list[Tensor], mean_input: Tensor, mean_hidden: Tensor, training: bool
+) -> list[Tensor]:
+    """Adds cost x (activity - target) to the gradient of the hidden biases and, times the mean input, of the kernel.
 
     Args:
-        rbm: The machine; its `activity`, a moving average, moves on when `training`.
-        gradients: Those for kernel, visible and hidden biases, and whatever follows.
-        mean_input: Mean over the minibatch of what hidden units see of the data, shape (num_visible,).
+        rbm: The `models.rbm.RBM`; its `activity`, a moving average, is updated if `training`.
+        gradients: Gradients of kernel, visible and hidden biases, and possibly more.
+        mean_input: Mean input of the hidden units over the minibatch of data, shape (num_visible,).
         mean_hidden: Mean of the hidden probabilities, shape (hidden_units,).
         training: Whether this is an update.
 
@@ -68,15 +78,15 @@ def with_sparsity(rbm, gradients, mean_input, mean_hidden, training):
     return [kernel + ops.expand_dims(mean_input, 1) * excess, visible_bias, hidden_bias + excess, *rest]
 
 
-def centered(gradients, of_visible, of_hidden):
-    """The gradients about offsets m and l, carried over to the weights of the machine as it stands.
+def centered(gradients: list[Tensor], of_visible: Tensor, of_hidden: Tensor) -> list[Tensor]:
+    """Returns the gradients about offsets m and l, converted to the weights of the uncentered RBM.
 
     With dW = <(v - m)(h - l)'> that is da = <v> - dW l and db = <h> - dW' m, each model minus data. Momentum, being
-    linear, keeps the invariance when a unit's 0 and 1 change places; a weight cost does not, since it shrinks the
-    kernel with the biases held instead of the inputs at the offsets.
+    linear, preserves the invariance when a unit's 0 and 1 are swapped; a weight cost does not, since it shrinks the
+    kernel with the biases held fixed instead of the inputs at the offsets.
 
     Args:
-        gradients: Those for kernel, visible and hidden biases.
+        gradients: Gradients of kernel, visible and hidden biases.
         of_visible: m, shape (num_visible,).
         of_hidden: l, shape (hidden_units,).
 
@@ -90,11 +100,11 @@ def centered(gradients, of_visible, of_hidden):
     return [kernel, visible_bias - ops.matmul(kernel, of_hidden), hidden_bias - ops.matmul(of_visible, kernel)]
 
 
-def moved_offset(offset, states, gap, centering):
-    """An offset drawn towards the mean of the data or, "enhanced", halfway from there to that of the model.
+def updated_offset(offset: Tensor, states: Tensor, gap: Tensor, centering: str) -> Tensor:
+    """Moves an offset towards the mean of the data or, "enhanced", towards the average of data's and model's means.
 
     Args:
-        offset: Shape (units,).
+        offset: Current offset, shape (units,).
         states: Data, or their hidden probabilities, shape (batch, units).
         gap: Mean of the model minus mean of the data, from `statistics_gap`, without any sparsity: shape (units,).
         centering: "data" or "enhanced".

@@ -1,13 +1,16 @@
-"""The kinds of units of a restricted Boltzmann machine: what a layer does, given the input to each of its units.
+"""Kinds of units of an RBM: conditional distribution and energy of a layer, given the input to each of its units.
 
 A layer with states s, biases b and input x from the other layer enters the energy as `self_energy(s, b)` minus x times
-`coupled(s)`. All else follows: the conditional of s given x, and the log-sum (or integral) over all states.
+`coupled(s)`. Everything else follows: the conditional of s given x, and the log-sum (or integral) over all states.
 """
 
 import math
+from typing import Any, Protocol
 
 import keras
 from keras import ops
+
+from models.types import Tensor
 
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 # Taylor coefficients of the integral of x / (1 - exp(-x)), that is Bernoulli numbers over factorials, for w^3, w^5, ...
@@ -16,50 +19,87 @@ _DEBYE = (1 / 36, -1 / 3600, 1 / 211680, -1 / 10886400, 1 / 526901760, -691 / 16
 LEAST_LOG_VARIANCE = math.log(1e-8)
 
 
-def bounded_log_variance(log_variance):
-    """A constraint of Keras that keeps variances at 1e-8 or more. Shape is kept."""
+def bounded_log_variance(log_variance: Tensor) -> Tensor:
+    """Constrains variances to at least 1e-8, as a constraint of Keras: (units,) -> (units,)."""
     return ops.maximum(log_variance, LEAST_LOG_VARIANCE)
 
 
+class HiddenUnits(Protocol):
+    """Methods of a kind of hidden units."""
+
+    def self_energy(self, states: Tensor, biases: Tensor) -> Tensor:
+        """Returns the energy in nats of `states` (batch, units) under `biases` (units,) alone: shape (batch,)."""
+
+    def mean(self, inputs: Tensor, biases: Tensor) -> Tensor:
+        """Returns the mean of each unit, given its input: shape (batch, units)."""
+
+    def sample(self, mean: Tensor, seed: Any) -> Tensor:
+        """Draws states with the given means; the shape is kept."""
+
+    def log_sum(self, inputs: Tensor, biases: Tensor) -> Tensor:
+        """Returns the log of the sum over all states of exp(x coupled(s) - self_energy(s, b)): shape (batch,)."""
+
+
+class VisibleUnits(HiddenUnits, Protocol):
+    """Methods of a kind of visible units."""
+
+    def coupled(self, states: Tensor) -> Tensor:
+        """Returns `states` as the other layer receives them."""
+
+    def bias_statistic(self, states: Tensor) -> Tensor:
+        """Returns the part of minus the energy's derivative by b that depends on the states."""
+
+    def scaled_inputs(self, inputs: Tensor) -> Tensor:
+        """Returns the inputs in the unit of the biases they are added to."""
+
+    def biases_for_mean(self, mean: Tensor, margin: float) -> Tensor:
+        """Returns biases that give unconnected units this mean."""
+
+
 class BernoulliUnits:
-    """Binary units in {0, 1}: self energy -b s. Values between 0 and 1 stand for probabilities."""
+    """Binary units in {0, 1}: self energy -b s. Values between 0 and 1 are probabilities.
+
+    Example:
+        >>> BernoulliUnits.mean(ops.zeros((1, 2)), ops.zeros(2)).numpy().tolist()
+        [[0.5, 0.5]]
+    """
 
     @staticmethod
-    def self_energy(states, biases):
-        """Energy in nats of `states` (batch, units) under `biases` (units,) alone: shape (batch,)."""
+    def self_energy(states: Tensor, biases: Tensor) -> Tensor:
+        """Returns the energy in nats of `states` (batch, units) under `biases` (units,) alone: shape (batch,)."""
         return -ops.matmul(states, biases)
 
     @staticmethod
-    def coupled(states):
-        """What the other layer sees of `states`: themselves."""
+    def coupled(states: Tensor) -> Tensor:
+        """Returns `states`: the other layer receives them unchanged."""
         return states
 
     bias_statistic = coupled
 
     @staticmethod
-    def scaled_inputs(inputs):
-        """What is added to the biases: the inputs themselves."""
+    def scaled_inputs(inputs: Tensor) -> Tensor:
+        """Returns `inputs`: they are added to the biases unchanged."""
         return inputs
 
     @staticmethod
-    def mean(inputs, biases):
-        """Probability that each unit is 1, same shape as `inputs`."""
+    def mean(inputs: Tensor, biases: Tensor) -> Tensor:
+        """Returns the probability that each unit is 1, same shape as `inputs`."""
         return ops.sigmoid(inputs + biases)
 
     @staticmethod
-    def sample(mean, seed):
-        """States in {0, 1}, drawn with probabilities `mean`."""
+    def sample(mean: Tensor, seed: Any) -> Tensor:
+        """Draws states in {0, 1} with probabilities `mean`."""
         draw = keras.random.uniform(ops.shape(mean), dtype=mean.dtype, seed=seed)
         return ops.cast(draw < mean, mean.dtype)
 
     @staticmethod
-    def log_sum(inputs, biases):
-        """Log of the sum over all states of exp(b s + x s), nats: (batch, units) -> (batch,)."""
+    def log_sum(inputs: Tensor, biases: Tensor) -> Tensor:
+        """Returns the log of the sum over all states of exp(b s + x s), nats: (batch, units) -> (batch,)."""
         return ops.sum(ops.softplus(inputs + biases), axis=-1)
 
     @staticmethod
-    def biases_for_mean(mean, margin):
-        """Biases that make unconnected units have this mean; `margin` bounds it away from 0 and 1."""
+    def biases_for_mean(mean: Tensor, margin: float) -> Tensor:
+        """Returns biases that give unconnected units this mean; `margin` bounds it away from 0 and 1."""
         mean = ops.clip(mean, margin, 1 - margin)
         return ops.log(mean) - ops.log1p(-mean)
 
@@ -67,7 +107,7 @@ class BernoulliUnits:
 class GaussianUnits:
     """Real-valued units of variance q: self energy (s - b)^2 / (2 q).
 
-    There are two published couplings to the other layer, and weights learned with one mean nothing under the other:
+    There are two published couplings to the other layer; weights learned with one mean nothing under the other:
 
     | coupling | energy term | mean of s | source |
     |---|---|---|---|
@@ -78,49 +118,54 @@ class GaussianUnits:
     learned variance changes, which makes the variance easier to learn.
 
     Args:
-        log_variance: log q, a variable of shape (units,), or none for a variance of 1.
+        log_variance: log q, a variable of shape (units,); None means a variance of 1.
         coupling: "variance" or "deviation".
+
+    Example:
+        >>> units = GaussianUnits(log_variance=ops.log([4.0]), coupling="deviation")
+        >>> float(units.mean(ops.ones((1, 1)), ops.zeros(1))[0, 0])
+        2.0
     """
 
-    def __init__(self, log_variance=None, coupling="variance"):
+    def __init__(self, log_variance: Tensor | None = None, coupling: str = "variance") -> None:
         self.log_variance = log_variance
-        self.power = 1.0 if coupling == "variance" else 0.5  # the other layer sees s / q ** power
+        self.power = 1.0 if coupling == "variance" else 0.5  # the other layer receives s / q ** power
 
-    def _times_variance(self, states, power):
+    def _times_variance(self, states: Tensor, power: float) -> Tensor:
         return states if self.log_variance is None else states * ops.exp(power * self.log_variance)
 
-    def self_energy(self, states, biases):
-        """Energy in nats of `states` (batch, units) under `biases` (units,) alone: shape (batch,)."""
+    def self_energy(self, states: Tensor, biases: Tensor) -> Tensor:
+        """Returns the energy in nats of `states` (batch, units) under `biases` (units,) alone: shape (batch,)."""
         return 0.5 * ops.sum(self._times_variance(ops.square(states - biases), -1), axis=-1)
 
-    def coupled(self, states):
-        """What the other layer sees of `states`: divided by the variance or by the deviation."""
+    def coupled(self, states: Tensor) -> Tensor:
+        """Returns `states` as the other layer receives them: divided by the variance or by the deviation."""
         return self._times_variance(states, -self.power)
 
-    def bias_statistic(self, states):
-        """The part of minus the energy's derivative by b that depends on the states: s / q."""
+    def bias_statistic(self, states: Tensor) -> Tensor:
+        """Returns the part of minus the energy's derivative by b that depends on the states: s / q."""
         return self._times_variance(states, -1)
 
-    def variance_statistic(self, states, inputs, biases):
-        """Minus the energy's derivative by log q, for each unit: same shape as `states`."""
+    def variance_statistic(self, states: Tensor, inputs: Tensor, biases: Tensor) -> Tensor:
+        """Returns minus the energy's derivative by log q, for each unit: same shape as `states`."""
         own = 0.5 * self._times_variance(ops.square(states - biases), -1)
         return own - self.power * self.coupled(states) * inputs
 
-    def scaled_inputs(self, inputs):
-        """What is added to the biases: the inputs themselves, or times the deviation."""
+    def scaled_inputs(self, inputs: Tensor) -> Tensor:
+        """Returns the inputs as they are added to the biases: unchanged, or times the deviation."""
         return self._times_variance(inputs, 1 - self.power)
 
-    def mean(self, inputs, biases):
-        """Mean of each unit, same shape as `inputs`."""
+    def mean(self, inputs: Tensor, biases: Tensor) -> Tensor:
+        """Returns the mean of each unit, same shape as `inputs`."""
         return biases + self.scaled_inputs(inputs)
 
-    def sample(self, mean, seed):
-        """The mean plus noise of variance q."""
+    def sample(self, mean: Tensor, seed: Any) -> Tensor:
+        """Adds noise of variance q to the mean."""
         noise = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=seed)
         return mean + self._times_variance(noise, 0.5)
 
-    def log_sum(self, inputs, biases):
-        """Log of the integral over all states of exp(-self energy + x coupled(s)), nats: (batch, units) -> (batch,)."""
+    def log_sum(self, inputs: Tensor, biases: Tensor) -> Tensor:
+        """Returns the log of the integral of exp(x coupled(s) - self energy), nats: (batch, units) -> (batch,)."""
         quadratic = 0.5 * self._times_variance(ops.square(inputs), 1 - 2 * self.power)
         terms = quadratic + inputs * self.coupled(ops.broadcast_to(biases, ops.shape(inputs))) + _HALF_LOG_2_PI
         if self.log_variance is not None:
@@ -128,51 +173,51 @@ class GaussianUnits:
         return ops.sum(terms, axis=-1)
 
     @staticmethod
-    def biases_for_mean(mean, margin):
-        """Biases that make unconnected units have this mean: the mean itself."""
+    def biases_for_mean(mean: Tensor, margin: float) -> Tensor:
+        """Returns biases that give unconnected units this mean: the mean itself."""
         return mean
 
 
 class NoisyRectifiedUnits:
     """Rectified linear units with noise: max(0, x + N(0, sigmoid(x))), the NReLU of Nair & Hinton 2010.
 
-    They stand for infinitely many binary copies of one unit with the same weights and biases lower by 0.5, 1.5, 2.5,
-    ...; the state is the number of copies that are on. The mean of that number is log(1 + exp(x)) to within 0.0106,
-    which is what `mean` returns; `log_sum` is its integral, so that gradients and free energies fit each other exactly,
-    and is within 0.042 nats a unit of the sum over all copies. `self_energy` is that of the copies, exactly.
+    A unit represents infinitely many binary copies with the same weights and biases lower by 0.5, 1.5, 2.5, ...; its
+    state is the number of copies that are on. The mean of that number is log(1 + exp(x)) to within 0.0106, which `mean`
+    returns. `log_sum` is its integral, so that gradients and free energies fit each other exactly, and is within 0.042
+    nats per unit of the sum over all copies. `self_energy` is exactly that of the copies.
+
+    Example:
+        >>> round(float(NoisyRectifiedUnits.mean(ops.zeros((1, 1)), ops.zeros(1))[0, 0]), 4)  # log 2
+        0.6931
     """
 
     @staticmethod
-    def self_energy(states, biases):
-        """Minus the log of the sum over all sets of `states` copies, nats: s^2 / 2 - b s + sum_{k<=s} log(1 - e^-k)."""
+    def self_energy(states: Tensor, biases: Tensor) -> Tensor:
+        """Returns minus the log of the sum over all sets of `states` copies, nats, shape (batch,).
+
+        Per unit that is s^2 / 2 - b s + sum_{k<=s} log(1 - e^-k).
+        """
         copies = ops.arange(1, 41, dtype=states.dtype)  # exp(-41) is below the resolution of float64
         above = ops.log1p(-ops.exp(-(ops.expand_dims(states, -1) + copies)))
         multiplicity = ops.sum(ops.log1p(-ops.exp(-copies)) - above, axis=-1)
         return ops.sum(0.5 * ops.square(states) + multiplicity, axis=-1) - ops.matmul(states, biases)
 
     @staticmethod
-    def coupled(states):
-        """What the other layer sees of `states`: themselves."""
-        return states
-
-    bias_statistic = coupled
-
-    @staticmethod
-    def mean(inputs, biases):
-        """Mean number of copies that are on, same shape as `inputs`."""
+    def mean(inputs: Tensor, biases: Tensor) -> Tensor:
+        """Returns the mean number of copies that are on, same shape as `inputs`."""
         return ops.softplus(inputs + biases)
 
     @staticmethod
-    def sample(mean, seed):
-        """The mean's input plus noise of variance sigmoid(input), rectified."""
+    def sample(mean: Tensor, seed: Any) -> Tensor:
+        """Adds noise of variance sigmoid(x) to the input x of the mean and rectifies the sum."""
         variance = -ops.expm1(-mean)  # sigmoid(x), since mean is log(1 + exp(x))
         inputs = mean + ops.log(ops.maximum(variance, keras.backend.epsilon() ** 2))
         noise = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=seed)
         return ops.relu(inputs + ops.sqrt(variance) * noise)
 
     @staticmethod
-    def log_sum(inputs, biases):
-        """Integral of the mean, minus the dilogarithm of -exp(x), nats: (batch, units) -> (batch,)."""
+    def log_sum(inputs: Tensor, biases: Tensor) -> Tensor:
+        """Returns the integral of the mean, minus the dilogarithm of -exp(x), nats: (batch, units) -> (batch,)."""
         total = inputs + biases
         low = ops.softplus(ops.where(total > 0, -total, total))  # unlike -abs, differentiable at 0 as well
         series = 0.0
@@ -183,54 +228,59 @@ class NoisyRectifiedUnits:
         return ops.sum(ops.where(total > 0, above, tail), axis=-1)
 
 
-class LabelledUnits:
-    """Units of another kind, followed by one group of softmax units, of which exactly one is on: the label.
+class UnitsWithLabel:
+    """Units of another kind, followed by one softmax group, of which exactly one unit is on: the label.
 
     Args:
-        units: The kind of all units but the last `labels`.
+        units: Kind of all units but the last `labels`.
         labels: Number of softmax units.
+
+    Example:
+        >>> units = UnitsWithLabel(BernoulliUnits(), labels=2)
+        >>> units.mean(ops.zeros((1, 3)), ops.zeros(3)).numpy().tolist()
+        [[0.5, 0.5, 0.5]]
     """
 
-    def __init__(self, units, labels):
+    def __init__(self, units: VisibleUnits, labels: int) -> None:
         self._units = units
         self._labels = labels
 
-    def _split(self, tensor):
+    def _split(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
         return tensor[..., : -self._labels], tensor[..., -self._labels :]
 
-    def self_energy(self, states, biases):
-        """Energy in nats of `states` (batch, units) under `biases` (units,) alone: shape (batch,)."""
+    def self_energy(self, states: Tensor, biases: Tensor) -> Tensor:
+        """Returns the energy in nats of `states` (batch, units) under `biases` (units,) alone: shape (batch,)."""
         (states, labels), (biases, label_biases) = self._split(states), self._split(biases)
         return self._units.self_energy(states, biases) - ops.matmul(labels, label_biases)
 
-    def coupled(self, states):
-        """What the other layer sees of `states`: themselves."""
+    def coupled(self, states: Tensor) -> Tensor:
+        """Returns `states`: the other layer receives them unchanged."""
         return states
 
     bias_statistic = coupled
 
-    def scaled_inputs(self, inputs):
-        """What is added to the biases: the inputs themselves."""
+    def scaled_inputs(self, inputs: Tensor) -> Tensor:
+        """Returns `inputs`: they are added to the biases unchanged."""
         return inputs
 
-    def mean(self, inputs, biases):
-        """Means of the units, and probabilities of the labels, which sum to 1."""
+    def mean(self, inputs: Tensor, biases: Tensor) -> Tensor:
+        """Returns the means of the units, and the probabilities of the labels, which sum to 1."""
         (inputs, labels), (biases, label_biases) = self._split(inputs), self._split(biases)
         return ops.concatenate([self._units.mean(inputs, biases), ops.softmax(labels + label_biases)], axis=-1)
 
-    def sample(self, mean, seed):
-        """States of the units, and one label drawn, as one-hot."""
+    def sample(self, mean: Tensor, seed: Any) -> Tensor:
+        """Draws states of the units, and one label, as one-hot."""
         mean, labels = self._split(mean)
         drawn = keras.random.categorical(ops.log(labels), 1, seed=seed)[:, 0]
         one_hot = ops.one_hot(drawn, self._labels, dtype=mean.dtype)
         return ops.concatenate([self._units.sample(mean, seed), one_hot], axis=-1)
 
-    def log_sum(self, inputs, biases):
-        """Log of the sum over all states and labels, nats: (batch, units) -> (batch,)."""
+    def log_sum(self, inputs: Tensor, biases: Tensor) -> Tensor:
+        """Returns the log of the sum over all states and labels, nats: (batch, units) -> (batch,)."""
         (inputs, labels), (biases, label_biases) = self._split(inputs), self._split(biases)
         return self._units.log_sum(inputs, biases) + ops.logsumexp(labels + label_biases, axis=-1)
 
-    def biases_for_mean(self, mean, margin):
-        """Biases that make unconnected units have this mean; the labels' means sum to 1."""
+    def biases_for_mean(self, mean: Tensor, margin: float) -> Tensor:
+        """Returns biases that give unconnected units this mean; the labels' means sum to 1."""
         mean, labels = self._split(mean)
         return ops.concatenate([self._units.biases_for_mean(mean, margin), ops.log(ops.maximum(labels, margin))])

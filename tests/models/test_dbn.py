@@ -97,7 +97,6 @@ def test_factory_takes_pretrained_weights_and_refuses_others(trained, tmp_path):
         build_classifier(DBNConfig(image_size=(8, 8), hidden_units=(30, 21)), 10, pretrained=tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_classifier_survives_saving(trained, tmp_path):
     model = trained.unroll(10, image_shape=(8, 8, 1))
     model.save(tmp_path / "model.keras")
@@ -130,7 +129,7 @@ def test_given_mean_and_count_spare_the_pass_over_the_data():
 
 
 @pytest.mark.tensorflow
-def test_small_batches_train_the_same_machine_as_chunks():
+def test_small_batches_train_the_same_rbm_as_chunks():
     images = digits()[:700]
     one, other = net(), net()
     one.pretrain_layerwise(dataset(images, 700))
@@ -187,7 +186,7 @@ def test_what_is_made_of_a_net_with_learned_variances_computes_the_same(coupling
 
 
 def test_pixels_that_are_no_probabilities_are_refused():
-    with pytest.raises(ValueError, match=r"`mean` has values from 0 to .*: divide grey levels by 255"):
+    with pytest.raises(ValueError, match=r"`mean` has values from 0 to .*; divide grey levels by 255"):
         net().pretrain_layerwise(255 * digits()[:100])
 
 
@@ -314,5 +313,5 @@ def test_a_resumed_layer_sees_the_images_in_the_order_of_its_epochs():
 
 def test_tf_data_needs_tensorflow(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(ValueError, match="with the backend jax pass arrays"):
+    with pytest.raises(ValueError, match="the backend of Keras is jax; pass arrays"):
         mapped(dataset(digits()[:10]), lambda images: images, 10, None)

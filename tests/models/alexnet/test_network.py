@@ -215,11 +215,11 @@ def test_learns_in_mixed_precision_and_gives_float32(normalization):
         ({"num_classes": 1}, "`num_classes` must be an integer of at least 2"),
         ({"dropout": 1.0}, "`dropout` must be at least 0 and below 1"),
         ({"padding": -1}, "`padding` must be an integer of at least 0"),
-        ({"variant": "bn", "order": "code2012"}, "is an order of response normalisation"),
+        ({"variant": "bn", "order": "code2012"}, "requires response normalisation"),
         ({"input_shape": (227, 227)}, "must be .height, width, channels"),
-        ({"input_shape": (227, 63, 3)}, 'needs images of at least 64 x 64 pixels.*variant="small"'),
-        ({"input_shape": (8, 8, 3)}, "needs images of at least 64 x 64 pixels"),
-        ({"variant": "small", "input_shape": (28, 28, 1)}, 'The variant "small" needs images of at least 3. x 3.'),
+        ({"input_shape": (227, 63, 3)}, 'requires images of at least 64 x 64 pixels.*variant="small"'),
+        ({"input_shape": (8, 8, 3)}, "requires images of at least 64 x 64 pixels"),
+        ({"variant": "small", "input_shape": (28, 28, 1)}, 'the variant "small" requires images of at least 3. x 3.'),
     ],
 )
 def test_what_cannot_be_built_is_refused(arguments, message):

@@ -59,5 +59,5 @@ def test_survives_its_configuration():
     "arguments", [{"momentum": 1.0}, {"initial_momentum": -0.1}, {"weight_cost": -1.0}, {"weight_decay": 0.1}]
 )
 def test_refuses_what_is_out_of_range(arguments):
-    with pytest.raises(ValueError, match="Received"):
+    with pytest.raises(ValueError, match="received"):
         MomentumSGD(**arguments)

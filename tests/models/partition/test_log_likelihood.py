@@ -17,7 +17,7 @@ def trained(hidden_units, *callbacks, epochs=4):
     return rbm, rbm.fit(DATA, batch_size=20, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks)).history
 
 
-def test_small_machines_are_exact():
+def test_small_rbms_are_exact():
     rbm, history = trained(5, LogLikelihood(DATA[:10], DATA))
     log_z = exact_log_partition(rbm)
     assert history["log_z"][-1] == log_z
@@ -25,7 +25,7 @@ def test_small_machines_are_exact():
     assert history["log_z_gap"] == [0.0] * 4
 
 
-def test_larger_machines_are_estimated():
+def test_larger_rbms_are_estimated():
     rbm, history = trained(16, LogLikelihood(DATA[:10], DATA, chains=20, temperatures=200, seed=3), epochs=1)
     estimate = ais_log_partition(rbm, DATA, chains=20, betas=spaced_betas(200), seed=3)
     assert history["log_z"] == [estimate.log_z]

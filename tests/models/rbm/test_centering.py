@@ -7,7 +7,6 @@ from keras import ops
 
 from models.fitting.sgd import MomentumSGD
 from models.rbm import RBM
-from models.rbm.units import BernoulliUnits
 
 VISIBLE, HIDDEN, ROWS = 6, 4, 43
 CHANGED = np.array([1.0, 0, 1, 1, 0, 1]), np.array([0.0, 1, 1, 0])  # visible and hidden units that change their names
@@ -17,27 +16,17 @@ def numbers(tensor):
     return tensor.numpy() if isinstance(tensor, keras.Variable) else ops.convert_to_numpy(tensor)
 
 
-class MeanUnits(BernoulliUnits):
-    """Probabilities instead of samples: a sample has no mirror image."""
-
-    @staticmethod
-    def sample(mean, seed):
-        return mean
-
-
 class Deterministic(RBM):
-    """Drives the reconstruction by probabilities."""
+    """Drives all chains by probabilities instead of samples: a sample has no mirror image."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._hidden = MeanUnits
+    def draw_hidden(self, probabilities):
+        return probabilities
 
-    def build(self, input_shape):
-        super().build(input_shape)
-        self._visible = MeanUnits
+    def draw_visible(self, probabilities):
+        return probabilities
 
 
-def machine(**kwargs):
+def make_rbm(**kwargs):
     rbm = Deterministic(HIDDEN, seed=3, dtype="float64", minibatch_size=10, **kwargs)
     rbm.build((None, VISIBLE))
     random = np.random.default_rng(5)
@@ -65,7 +54,7 @@ def train(rbm, images, weight_cost=0.0):
 
 def both_ways(visible, hidden, weight_cost=0.0, **kwargs):
     """Weights after training, mirrored, and those of the mirrored machine after training on mirrored data."""
-    rbm, mirror = machine(**kwargs), machine(**kwargs)
+    rbm, mirror = make_rbm(**kwargs), make_rbm(**kwargs)
     images = data()
     rbm.set_visible_bias(images.mean(0))
     start = [numbers(v) for v in rbm.trainable_variables]
@@ -109,7 +98,7 @@ def test_without_centering_it_does_matter():
 
 @pytest.mark.parametrize("centering", ["data", "enhanced"])
 def test_about_offsets_of_zero_the_centered_gradient_is_the_plain_one(centering):
-    rbm, plain = machine(centering=centering), machine()
+    rbm, plain = make_rbm(centering=centering), make_rbm()
     rbm.visible_offset.assign(np.zeros(VISIBLE))
     rbm.hidden_offset.assign(np.zeros(HIDDEN))
     images = ops.convert_to_tensor(data())
@@ -119,7 +108,7 @@ def test_about_offsets_of_zero_the_centered_gradient_is_the_plain_one(centering)
 
 def test_offsets_of_the_means_make_the_kernels_gradient_a_gap_of_covariances():
     """About the means of data and model alike, dW = cov(v, h) of the data minus that of the model."""
-    rbm = machine(centering="data")
+    rbm = make_rbm(centering="data")
     images = data()
     h0 = numbers(rbm.hidden_probabilities(images))
     _, v1 = rbm.negative_phase(*map(ops.convert_to_tensor, (images, h0)))
@@ -137,7 +126,7 @@ def test_offsets_of_the_means_make_the_kernels_gradient_a_gap_of_covariances():
 
 
 def test_visible_offsets_start_at_the_datas_means_and_hidden_ones_at_one_half():
-    rbm = machine(centering="enhanced")
+    rbm = make_rbm(centering="enhanced")
     rbm.set_visible_bias(data().mean(0))
     np.testing.assert_allclose(numbers(rbm.visible_offset), data().mean(0), rtol=1e-12)
     np.testing.assert_array_equal(numbers(rbm.hidden_offset), np.full(HIDDEN, 0.5))

@@ -23,7 +23,7 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def machine(scale=1.0, **kwargs):
+def make_rbm(scale=1.0, **kwargs):
     rbm = RBM(HIDDEN, seed=3, dtype="float64", **kwargs)
     rbm.build((None, VISIBLE))
     random = np.random.default_rng(5)
@@ -72,12 +72,12 @@ def transition(rbm):
 def test_contrastive_divergence_converges_to_the_exact_gradient_as_k_grows():
     data = STATES[[3, 20, 20, 31]]
     rows = ops.convert_to_tensor(np.repeat(data, CHAINS // 4, axis=0))
-    rbm = machine()
+    rbm = make_rbm()
     start = frequencies(data)
     exact = statistics(rbm, distribution(rbm)) - statistics(rbm, start)  # of the negative log-likelihood
     distances = []
     for k in (1, 2, 4, 16):
-        rbm = machine(gibbs_steps=k, sample_reconstruction=True)
+        rbm = make_rbm(gibbs_steps=k, sample_reconstruction=True)
         found = np.concatenate([numbers(g).ravel() for g in rbm.gradients(rows)[0]])
         expected = statistics(rbm, start @ np.linalg.matrix_power(transition(rbm), k)) - statistics(rbm, start)
         assert np.abs(found - expected).max() < 4 * 0.5 / np.sqrt(CHAINS)
@@ -91,7 +91,7 @@ def test_contrastive_divergence_converges_to_the_exact_gradient_as_k_grows():
 
 @pytest.mark.parametrize("options", [{}, {"temperatures": 4}])
 def test_persistent_chains_reach_the_models_distribution(options):
-    rbm = machine(persistent=True, num_chains=CHAINS, gibbs_steps=3, **options)
+    rbm = make_rbm(persistent=True, num_chains=CHAINS, gibbs_steps=3, **options)
     data = STATES[:2]
     for _ in range(10):
         _, negative = rbm.negative_phase(data, rbm.hidden_probabilities(data))
@@ -101,8 +101,8 @@ def test_persistent_chains_reach_the_models_distribution(options):
 
 
 def test_persistent_chains_go_on_where_they_stopped():
-    rbm = machine(persistent=True, num_chains=50, gibbs_steps=2)
-    other = machine()
+    rbm = make_rbm(persistent=True, num_chains=50, gibbs_steps=2)
+    other = make_rbm()
     hidden = rbm.hidden_probabilities(STATES)
     start, state = numbers(rbm.chains), numbers(rbm.seed_generator.state)
     for _ in range(2):
@@ -142,7 +142,7 @@ def test_exchanges_are_those_of_the_definition(temperatures):
 @pytest.mark.parametrize("labels", [0, 2])
 def test_tempering_leaves_the_joint_distribution_as_it_is(labels):
     """From exact samples at every temperature, one round: each temperature still has its own distribution."""
-    rbm = machine(2.0, label_units=labels)
+    rbm = make_rbm(2.0, label_units=labels)
     allowed = np.ones(len(STATES)) if not labels else (STATES[:, -2:].sum(1) == 1).astype(float)
     wanted = [distribution(rbm, beta) * allowed for beta in np.linspace(0, 1, 5)]
     wanted = [weights / weights.sum() for weights in wanted]
@@ -161,7 +161,7 @@ def test_tempering_leaves_the_joint_distribution_as_it_is(labels):
 
 def test_tempering_crosses_between_modes_where_gibbs_sampling_does_not():
     """All units off and all on are equally likely, with next to nothing between them."""
-    rbm = machine()
+    rbm = make_rbm()
     strength = 3.5
     rbm.kernel.assign(np.full((VISIBLE, HIDDEN), strength))
     rbm.visible_bias.assign(np.full(VISIBLE, -strength * HIDDEN / 2))

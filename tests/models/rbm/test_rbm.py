@@ -49,7 +49,7 @@ def units_of(rbm):
     return visible, 2 if rbm.hidden_type == "gaussian" else HIDDEN
 
 
-def machine(dtype="float64", **kwargs):
+def make_rbm(dtype="float64", **kwargs):
     rbm = RBM(HIDDEN, seed=3, dtype=dtype, **kwargs)
     visible, rbm.hidden_units = units_of(rbm)
     rbm.build((None, visible))
@@ -98,7 +98,7 @@ def some_hidden(rbm):
 
 @pytest.fixture(params=KINDS)
 def rbm(request):
-    return machine(**KINDS[request.param])
+    return make_rbm(**KINDS[request.param])
 
 
 def test_energy(rbm):
@@ -109,7 +109,7 @@ def test_energy(rbm):
 @pytest.mark.parametrize("kind", KINDS)
 def test_float32_is_within_1e_5_of_float64(kind):
     """Of what is compared with enumeration in float64 only."""
-    exact, rounded = machine(**KINDS[kind]), machine("float32", **KINDS[kind])
+    exact, rounded = make_rbm(**KINDS[kind]), make_rbm("float32", **KINDS[kind])
     v, h = some_visible(exact).astype("float32"), some_hidden(exact).astype("float32")
     answers = [lambda rbm: rbm.energy(v, h)]
     if exact.label_units:
@@ -124,7 +124,7 @@ def test_float32_is_within_1e_5_of_float64(kind):
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("float32", 1e-5)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_free_energies_and_conditionals_sum_over_all_states(kind, dtype, tolerance):
-    rbm = machine(dtype, **KINDS[kind])
+    rbm = make_rbm(dtype, **KINDS[kind])
     for given, ours, means, others, volume, log_weights in (
         (
             some_visible(rbm),
@@ -149,7 +149,7 @@ def test_free_energies_and_conditionals_sum_over_all_states(kind, dtype, toleran
 
 
 def test_rectified_free_energy_is_near_the_sum_over_numbers_of_copies():
-    rbm = machine(hidden_type="nrelu")
+    rbm = make_rbm(hidden_type="nrelu")
     v = some_visible(rbm)
     W, a, b = (numbers(w) for w in (rbm.kernel, rbm.visible_bias, rbm.hidden_bias))
     offsets = np.arange(60) + 0.5
@@ -170,7 +170,7 @@ def test_rectified_free_energy_is_near_the_sum_over_numbers_of_copies():
 
 @pytest.mark.parametrize("kind", ["binary", "labels"])
 def test_inverse_temperature_multiplies_the_energy(kind):
-    rbm = machine(**KINDS[kind])
+    rbm = make_rbm(**KINDS[kind])
     v, h = some_visible(rbm), some_hidden(rbm)
     beta = np.array([0.0, 0.2, 0.5, 0.7, 1.0, 1.0])[:, None]
     for ours, given, others, gap in (
@@ -186,7 +186,7 @@ def test_inverse_temperature_multiplies_the_energy(kind):
 
 @pytest.mark.parametrize("kind", ["labels", "linear labels"])
 def test_free_energy_by_label_gives_the_exact_probability_of_each_label(kind):
-    rbm = machine(**KINDS[kind])
+    rbm = make_rbm(**KINDS[kind])
     bits = states(VISIBLE - 3)
     hidden, volume = all_hidden(rbm)
     logs = [
@@ -197,7 +197,7 @@ def test_free_energy_by_label_gives_the_exact_probability_of_each_label(kind):
 
 
 def test_pseudo_log_likelihood_counts_a_group_of_labels_as_one_unit():
-    rbm = machine(label_units=3)
+    rbm = make_rbm(label_units=3)
     every = all_visible(rbm)[0]
     free = -log_sum(-energies(rbm, every, states(HIDDEN)), 1)
     wanted = []
@@ -212,7 +212,7 @@ def test_pseudo_log_likelihood_counts_a_group_of_labels_as_one_unit():
 
 
 def test_pseudo_log_likelihood_switches_every_bit():
-    rbm = machine()
+    rbm = make_rbm()
     v = states(VISIBLE)
     free = -log_sum(-energies(rbm, v, states(HIDDEN)), 1)
     wanted = []
@@ -225,7 +225,7 @@ def test_pseudo_log_likelihood_switches_every_bit():
 
 
 def test_pseudo_log_likelihood_of_a_grey_pixel_is_the_expectation_over_its_bit():
-    rbm = machine()
+    rbm = make_rbm()
     for i in range(VISIBLE):
         bits = np.ones((1, VISIBLE))
         on, off, grey = bits.copy(), bits.copy(), bits.copy()
@@ -244,7 +244,7 @@ def test_pseudo_log_likelihood_of_a_grey_pixel_is_the_expectation_over_its_bit()
 
 def test_pseudo_log_likelihood_is_refused_for_gaussian_units():
     with pytest.raises(ValueError, match="binary"):
-        machine(visible_type="gaussian").pseudo_log_likelihood(np.zeros((1, 2)))
+        make_rbm(visible_type="gaussian").pseudo_log_likelihood(np.zeros((1, 2)))
 
 
 def test_pseudo_log_likelihood_of_more_units_than_are_switched_together():
@@ -281,7 +281,7 @@ def test_samples_have_the_conditional_means_and_variances(rbm):
 
 @pytest.mark.parametrize("kind", ["binary", "labels"])
 def test_long_gibbs_chain_has_the_models_distribution(kind):
-    rbm = machine(**KINDS[kind])
+    rbm = make_rbm(**KINDS[kind])
     every = all_visible(rbm)[0]
     chains = numbers(rbm.gibbs_chain(np.zeros((20_000, VISIBLE)), 60))
     weights = np.exp(log_sum(-energies(rbm, every, states(HIDDEN)), 1))
@@ -290,7 +290,7 @@ def test_long_gibbs_chain_has_the_models_distribution(kind):
 
 
 def test_short_gibbs_chains_add_up_to_a_long_one():
-    one, other = machine(), machine()
+    one, other = make_rbm(), make_rbm()
     v = some_visible(one, 200)
     for _ in range(4):
         v = one.gibbs_chain(v, 3)  # written out, where 12 steps are a loop in the graph
@@ -310,8 +310,8 @@ def test_reconstruct_is_one_mean_field_step(rbm):
 
 
 @pytest.mark.parametrize("visible_type", ["bernoulli", "gaussian"])
-def test_visible_bias_gives_the_datas_mean_to_a_machine_without_weights(visible_type):
-    rbm = machine(visible_type=visible_type)
+def test_visible_bias_gives_the_datas_mean_to_an_rbm_without_weights(visible_type):
+    rbm = make_rbm(visible_type=visible_type)
     mean = np.array([0.0, 0.8] if visible_type == "gaussian" else [0.0, 0.2, 0.5, 0.8, 1.0])
     rbm.kernel.assign(np.zeros(rbm.kernel.shape))
     rbm.set_visible_bias(mean, margin=1 / 128)
@@ -365,5 +365,5 @@ def test_survives_its_configuration():
     ],
 )
 def test_refuses_what_is_out_of_range(arguments):
-    with pytest.raises(ValueError, match="Received"):
+    with pytest.raises(ValueError, match="received"):
         RBM(**arguments)

@@ -10,11 +10,10 @@ import pytest
 from keras import ops
 from sklearn.datasets import load_digits
 
-import models.rbm.rbm
+from models.fitting.loops import read_variables_once
 from models.fitting.sgd import MomentumSGD
 from models.rbm import RBM
 from models.rbm.monitors import FreeEnergyGap, PseudoLogLikelihood
-from models.rbm.units import BernoulliUnits
 
 VISIBLE, HIDDEN = 6, 4
 GAUSSIAN = {"visible_type": "gaussian", "learn_variance": True}
@@ -52,23 +51,14 @@ def numbers(tensor):
     return tensor.numpy() if isinstance(tensor, keras.Variable) else ops.convert_to_numpy(tensor)
 
 
-class MeanUnits(BernoulliUnits):
-    """Probabilities instead of samples, so that NumPy can follow."""
-
-    @staticmethod
-    def sample(mean, seed):
-        return mean
-
-
 class Deterministic(RBM):
-    """Drives the reconstruction by probabilities."""
+    """Drives the reconstruction by probabilities instead of samples, so that NumPy can follow."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._hidden = MeanUnits
+    def draw_hidden(self, probabilities):
+        return probabilities
 
 
-def machine(kind=RBM, **kwargs):
+def make_rbm(kind=RBM, **kwargs):
     rbm = kind(HIDDEN, seed=3, dtype="float64", **kwargs)
     rbm.build((None, VISIBLE))
     random = np.random.default_rng(5)
@@ -93,12 +83,12 @@ def digits():
 
 
 def spied(rbm):
-    """Lets `rbm` note the visible states of its negative statistics, in a list that is returned."""
+    """Makes `rbm` record the visible states of its positive and negative statistics, in a list that is returned."""
     seen, negative_phase = [], rbm.negative_phase
 
-    def spy(*args, **kwargs):
-        reconstruction, negative = negative_phase(*args, **kwargs)
-        seen.append(negative)
+    def spy(visible, *args, **kwargs):
+        reconstruction, negative = negative_phase(visible, *args, **kwargs)
+        seen.append((visible, negative))
         return reconstruction, negative
 
     rbm.negative_phase = spy
@@ -111,11 +101,11 @@ def test_gradients_are_those_of_the_difference_of_free_energies(options):
     """Autodiff of mean F(v0) - mean F(vk), vk held constant."""
     import tensorflow as tf
 
-    rbm = machine(**OPTIONS[options])
+    rbm = make_rbm(**OPTIONS[options])
     seen, data = spied(rbm), rows_for(rbm)
     found, _ = rbm.gradients(data)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(rbm.free_energy(data)) - tf.reduce_mean(rbm.free_energy(tf.constant(numbers(seen[0]))))
+        loss = tf.reduce_mean(rbm.free_energy(data)) - tf.reduce_mean(rbm.free_energy(tf.constant(numbers(seen[0][1]))))
     wanted = tape.gradient(loss, [v.value for v in rbm.trainable_variables])
     assert len(found) == (4 if rbm.learn_variance else 3)
     for one, other in zip(found, wanted, strict=True):
@@ -127,7 +117,7 @@ def test_gradients_are_those_of_the_difference_of_free_energies(options):
 def test_gradient_of_the_loss_is_the_given_one(options):
     import tensorflow as tf
 
-    one, other = (machine(**(OPTIONS | ADJUSTED)[options]) for _ in range(2))
+    one, other = (make_rbm(**(OPTIONS | ADJUSTED)[options]) for _ in range(2))
     wanted, _ = one.gradients(rows_for(one))
     with tf.GradientTape() as tape:
         loss = other.compute_loss(rows_for(other))
@@ -139,7 +129,7 @@ def test_gradient_of_the_loss_is_the_given_one(options):
 
 @pytest.mark.parametrize("options", ["persistent", "tempered", "sparse enhanced"])
 def test_looking_at_validation_data_moves_nothing_that_lives_on(options):
-    rbm = machine(**(OPTIONS | ADJUSTED)[options])
+    rbm = make_rbm(**(OPTIONS | ADJUSTED)[options])
     keys = [key for key in ("chains", "activity", "visible_offset", "hidden_offset") if hasattr(rbm, key)]
     before = {key: numbers(getattr(rbm, key)) for key in keys}
     rbm.gradients(ops.convert_to_tensor(rows_for(rbm)), training=False)
@@ -155,8 +145,8 @@ def test_an_update_reads_every_weight_once(options):
     """Later reads may see the update of another weight: TensorFlow loses their order."""
     import tensorflow as tf
 
-    rbm = machine(**(OPTIONS | ADJUSTED)[options])
-    step = tf.function(lambda x: rbm._at_once(lambda: (rbm.gradients(x), rbm.loss_value(x))))
+    rbm = make_rbm(**(OPTIONS | ADJUSTED)[options])
+    step = tf.function(lambda x: read_variables_once(rbm, lambda: (rbm.gradients(x), rbm.loss_value(x))))
     graph = step.get_concrete_function(tf.constant(rows_for(rbm))).graph
     read = [op.inputs[0] for op in graph.get_operations() if op.type == "ReadVariableOp"]
     placeholders = {id(captured): placeholder for captured, placeholder in graph.captures}
@@ -204,7 +194,7 @@ def trained_by_numpy(rbm, data, size, epochs, rate, momenta, cost):
 @pytest.mark.parametrize(("options", "rows"), [({}, 40), ({}, 7), ({}, 43), *((o, 43) for o in ADJUSTED.values())])
 def test_loop_in_the_graph_equals_numpy_and_uses_the_last_incomplete_minibatch(options, rows):
     size, rate, momenta, cost = 10, 0.125, (0.5, 0.9), 0.01
-    rbm = machine(Deterministic, minibatch_size=size, **options)
+    rbm = make_rbm(Deterministic, minibatch_size=size, **options)
     data = np.random.default_rng(1).random((rows, VISIBLE), dtype="float32")  # to which `fit` would round it
     data = data.astype("float64")
     weights, state, errors = trained_by_numpy(rbm, data, size, 2, rate, momenta, cost)
@@ -219,22 +209,16 @@ def test_loop_in_the_graph_equals_numpy_and_uses_the_last_incomplete_minibatch(o
     assert int(numbers(rbm.optimizer.iterations)) == 2 * -(-rows // size)
 
 
-def test_grey_data_are_drawn_anew_in_every_update(monkeypatch):
-    seen = []
-    gap = models.rbm.rbm.statistics_gap
-
-    def spy(units, visible, *others):
-        seen.append(numbers(visible))
-        return gap(units, visible, *others)
-
-    monkeypatch.setattr(models.rbm, "statistics_gap", spy)
-    rbm, share = machine(sample_data=True), np.linspace(0, 1, VISIBLE)
+def test_grey_data_are_drawn_anew_in_every_update():
+    rbm, share = make_rbm(sample_data=True), np.linspace(0, 1, VISIBLE)
+    seen = spied(rbm)
     for _ in range(2):
         rbm.gradients(ops.convert_to_tensor(np.tile(share, (4000, 1)), dtype=rbm.compute_dtype))
-    for states in seen:
+    first, second = (numbers(visible) for visible, _ in seen)
+    for states in (first, second):
         assert set(np.unique(states)) == {0, 1}
         np.testing.assert_allclose(states.mean(0), share, atol=0.04)  # 5 standard errors
-    assert not np.array_equal(*seen)
+    assert not np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("options", ["variance", "deviation", "rectified variance"])
@@ -242,7 +226,7 @@ def test_learned_variances_become_those_of_the_data(options):
     """Independent units of different variance, and no weights that could explain them."""
     deviations = np.array([0.5, 0.7, 1.0, 1.3, 2.0, 3.0])
     data = deviations * np.random.default_rng(0).normal(size=(2000, VISIBLE))
-    rbm = machine(**OPTIONS[options] | {"minibatch_size": 100})
+    rbm = make_rbm(**OPTIONS[options] | {"minibatch_size": 100})
     for weights in rbm.trainable_variables:
         weights.assign(np.zeros(weights.shape))
     rbm.compile(MomentumSGD(0.02, 0.0))
@@ -251,7 +235,7 @@ def test_learned_variances_become_those_of_the_data(options):
 
 
 def test_learned_variance_stays_above_its_least_value():
-    rbm = machine(**GAUSSIAN, minibatch_size=5)
+    rbm = make_rbm(**GAUSSIAN, minibatch_size=5)
     rbm.log_variance.assign(np.full(VISIBLE, -18.3))
     rbm.kernel.assign(np.zeros(rbm.kernel.shape))
     rbm.visible_bias.assign(np.zeros(VISIBLE))
@@ -267,7 +251,7 @@ def test_learned_variance_stays_above_its_least_value():
 def test_loop_in_the_graph_equals_stock_training_with_the_same_random_numbers(options):
     results = []
     for minibatch_size, batch_size in ((10, 60), (None, 10)):
-        rbm = machine(minibatch_size=minibatch_size, **(OPTIONS | ADJUSTED)[options])
+        rbm = make_rbm(minibatch_size=minibatch_size, **(OPTIONS | ADJUSTED)[options])
         data = rows_for(rbm, 60)
         rbm.compile(MomentumSGD(0.05, 0.9, weight_cost=1e-3))
         history = rbm.fit(data, batch_size=batch_size, shuffle=False, epochs=3, verbose=0).history
@@ -307,7 +291,7 @@ def test_training_on_digits_lowers_errors_and_raises_likelihood(kwargs):
     np.testing.assert_allclose(logs["free_energy_gap"][-1], gap, atol=1e-4)
 
 
-def test_gaussian_machine_learns_standardised_digits():
+def test_gaussian_rbm_learns_standardised_digits():
     images = digits()
     images = (images - images.mean(0)) / (images.std(0) + 0.1)
     rbm = RBM(50, visible_type="gaussian", minibatch_size=50, weight_stddev=0.01, seed=1)
@@ -329,9 +313,9 @@ def test_what_training_would_pass_over_is_refused(options):
     for refused, sentence in (
         (
             {"y": ones},
-            r"RBM learns from x alone: leave out y. `RBM\(hidden_units, label_units=classes\)` learns labels",
+            r"RBM learns from x alone; leave out y. `RBM\(hidden_units, label_units=classes\)` learns labels",
         ),
-        ({"sample_weight": ones}, "RBM gives every row the same weight: leave out `sample_weight`"),
+        ({"sample_weight": ones}, "RBM gives every row the same weight; leave out `sample_weight`"),
     ):
         rbm = RBM(5, seed=1, **options)
         rbm.compile()
@@ -380,7 +364,6 @@ def everything_in(rbm):
     return [numbers(v) for v in [*rbm.variables, *rbm.optimizer.variables]]
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 @pytest.mark.parametrize("options", LIVING)
 def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path, options):
     trained(options, 2).save(tmp_path / "rbm.keras")
@@ -390,7 +373,6 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path, op
         np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_training_resumed_in_another_process_is_the_same_too(tmp_path):
     trained("everything", 2).save(tmp_path / "rbm.keras")
     command = [sys.executable, "-c", RESUME, tmp_path / "rbm.keras", tmp_path / "resumed.npz"]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from models.rbm.units import BernoulliUnits, GaussianUnits, LabelledUnits, NoisyRectifiedUnits
+from models.rbm.units import BernoulliUnits, GaussianUnits, UnitsWithLabel, NoisyRectifiedUnits
 
 GRID = np.arange(-16, 16, 0.3)  # the trapezoid rule of a Gaussian of deviation 1 is exact to exp(-2 pi^2 / 0.09)
 BIASES = np.array([0.7, -1.1, 0.2])
@@ -188,7 +188,7 @@ def test_rectified_samples_are_rectified_noise_around_the_input(dtype):
 
 
 def test_labelled_log_sum_mean_and_samples_are_of_one_group_beside_the_others():
-    units, random = LabelledUnits(BernoulliUnits, 3), np.random.default_rng(3)
+    units, random = UnitsWithLabel(BernoulliUnits, 3), np.random.default_rng(3)
     inputs, biases = random.normal(size=(2, 5)), random.normal(size=5)
     total = inputs + biases
     wanted = np.log1p(np.exp(total[:, :2])).sum(1) + np.log(np.exp(total[:, 2:]).sum(1))
@@ -205,12 +205,12 @@ def test_labelled_log_sum_mean_and_samples_are_of_one_group_beside_the_others():
 
 def test_a_label_of_probability_zero_is_never_drawn():
     mean = np.repeat([[0.5, 0.0, 1.0, 0.0]], 1000, axis=0)
-    drawn = numbers(LabelledUnits(BernoulliUnits, 3).sample(tensor(mean), keras.random.SeedGenerator(4)))
+    drawn = numbers(UnitsWithLabel(BernoulliUnits, 3).sample(tensor(mean), keras.random.SeedGenerator(4)))
     assert np.all(drawn[:, 1:] == [0, 1, 0])
 
 
 def test_labelled_biases_give_the_datas_means():
-    units, mean = LabelledUnits(BernoulliUnits, 3), np.array([0.0, 0.3, 0.2, 0.5, 0.3])
+    units, mean = UnitsWithLabel(BernoulliUnits, 3), np.array([0.0, 0.3, 0.2, 0.5, 0.3])
     biases = units.biases_for_mean(tensor(mean), 1 / 128)
     found = numbers(units.mean(tensor(np.zeros((1, 5))), biases))[0]
     np.testing.assert_allclose(found, [1 / 128, 0.3, 0.2, 0.5, 0.3], rtol=1e-12)

@@ -14,7 +14,7 @@ from models.config import RBMConfig, UpDownConfig
 from models.fitting.sgd import MomentumSGD
 from models.rbm import RBM
 from models.up_down import LabelDBN
-from models.up_down.generation import fantasies
+from models.up_down.generation import generate_images
 from models.up_down.label_free_energy import LabelFreeEnergy
 from models.up_down.net import UpDownNet
 
@@ -274,7 +274,7 @@ def test_free_energies_and_probabilities_of_labels_sum_over_all_hidden_states():
     np.testing.assert_allclose(numbers(net(x)), -wanted, rtol=1e-10)
 
 
-def test_another_machine_on_top_that_starts_as_the_one_below_upside_down_keeps_the_log_probability():
+def test_another_rbm_on_top_that_starts_as_the_one_below_upside_down_keeps_the_log_probability():
     rbm = RBM(UNITS[0], dtype="float64")
     rbm.build((None, PIXELS))
     randomise(rbm)
@@ -308,10 +308,10 @@ def test_fantasies_follow_the_model_with_the_label_clamped_and_free():
     count = 6000
     for label in (None, 2):
         mean = (joint.sum(1) if label is None else joint[:, label] / joint[:, label].sum()) @ states(PIXELS)
-        images = numbers(fantasies(net.top, net.generative, count, 60, label))
+        images = numbers(generate_images(net.top, net.generative, count, 60, label))
         assert images.shape == (count, PIXELS)
         np.testing.assert_allclose(images.mean(0), mean, atol=0.02)
-    several = numbers(fantasies(net.top, net.generative, 3 * 2000, 60, np.repeat(np.arange(3), 2000)))
+    several = numbers(generate_images(net.top, net.generative, 3 * 2000, 60, np.repeat(np.arange(3), 2000)))
     for label in range(3):
         mean = joint[:, label] / joint[:, label].sum() @ states(PIXELS)
         np.testing.assert_allclose(several[label * 2000 : (label + 1) * 2000].mean(0), mean, atol=0.035)
@@ -386,7 +386,6 @@ def test_saved_and_loaded_net_is_the_same(greedy, tmp_path, start):
     assert json.loads((tmp_path / "label_dbn.json").read_text())["num_classes"] == 10
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_classifier_gives_how_far_labels_lower_the_free_energy_and_survives_saving(greedy, tmp_path):
     dbn, (images, labels) = LabelDBN.load(greedy[0]), digits()
     dbn.fit_up_down((images[:200], labels[:200]))
@@ -489,7 +488,7 @@ def test_saved_weights_of_the_net_hold_its_random_state(greedy, tmp_path):
     dbn.fit_up_down((images[:200], labels[:200]))
     dbn.net.save_weights(tmp_path / "net.weights.h5")
     again = LabelDBN.load(greedy[0])
-    again._untie()
+    again.untie()
     again.net.load_weights(tmp_path / "net.weights.h5")
     means = keras.ops.full((5, 5), 0.5)
     np.testing.assert_array_equal(numbers(again.net.draw(means)), numbers(dbn.net.draw(means)))
@@ -514,7 +513,7 @@ def test_same_seed_same_weights_bit_for_bit():
 
 
 @pytest.mark.parametrize("source", [as_arrays, pytest.param(as_tf_data, marks=pytest.mark.tensorflow)])
-def test_the_top_machine_can_go_on_alone(greedy, source):
+def test_the_top_rbm_can_go_on_alone(greedy, source):
     dbn, (images, labels) = LabelDBN.load(greedy[0]), digits()
     lower, upper, seen = numbers(dbn.rbms[1].kernel), numbers(dbn.rbms[2].kernel), []
     callback = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
@@ -584,10 +583,10 @@ def test_says_what_is_wrong():
 def test_a_net_without_labels_is_refused(minibatch_size):
     (one, other), (x, labels) = (untied(minibatch_size=minibatch_size) for _ in range(2)), batch(20)
     one.compile()
-    with pytest.raises(ValueError, match="UpDownNet learns from images and their labels: pass both, as x and y"):
+    with pytest.raises(ValueError, match="UpDownNet learns from images and their labels; pass both, as x and y"):
         one.fit(x, verbose=0)
     other.compile()
-    with pytest.raises(ValueError, match="same weight: leave out `sample_weight` and `class_weight`"):
+    with pytest.raises(ValueError, match="same weight; leave out `sample_weight` and `class_weight`"):
         other.fit(x, labels, class_weight={0: 2.0, 1: 1.0, 2: 1.0}, verbose=0)
 
 
@@ -598,16 +597,20 @@ def images_only(images, labels):
 @pytest.mark.parametrize(
     ("source", "labels", "sentence"),
     [
-        (as_arrays, np.eye(10)[digits()[1]], r"`one_hot.argmax\(axis=1\)` .* Received: float64 of shape \(1797, 10\)"),
-        (as_tf_data, np.eye(10)[digits()[1]], r"integer labels of shape .* Received: float64 of shape \(150, 10\)"),
-        (as_arrays, digits()[1].astype(str), r"integer labels .* Received: <U21 of shape \(1797,\)"),
-        (as_arrays, digits()[1][:5], "as many images as labels. Received: 1797 images and 5 labels"),
-        (as_arrays, digits()[1] - 1, "from 0 to 9. Received: labels from -1 to 8"),
-        (as_tf_data, digits()[1] + 1, "from 0 to 9. Received: labels from 1 to 10"),
-        (lambda images, labels: images, None, r"a pair \(images, labels\), or .* Received: ndarray$"),
-        (images_only, None, r"a pair \(images, labels\), or .* Received: EagerTensor$"),
-        (lambda images, labels: (images, None, None), None, "Received: 3 parts"),
-        (lambda images, labels: images_only(images, labels).take(0), None, "Received: 0 parts"),
+        (as_arrays, np.eye(10)[digits()[1]], r"`one_hot.argmax\(axis=1\)` .* received float64 of shape \(1797, 10\)"),
+        (
+            as_tf_data,
+            np.eye(10)[digits()[1]],
+            r"labels must be integers of shape .* received float64 of shape \(150, 10\)",
+        ),
+        (as_arrays, digits()[1].astype(str), r"labels must be integers .* received <U21 of shape \(1797,\)"),
+        (as_arrays, digits()[1][:5], "as many images as labels; received 1797 images and 5 labels"),
+        (as_arrays, digits()[1] - 1, "from 0 to 9; received labels from -1 to 8"),
+        (as_tf_data, digits()[1] + 1, "from 0 to 9; received labels from 1 to 10"),
+        (lambda images, labels: images, None, r"a pair \(images, labels\), or .* received ndarray$"),
+        (images_only, None, r"a pair \(images, labels\), or .* received EagerTensor$"),
+        (lambda images, labels: (images, None, None), None, "received 3 parts"),
+        (lambda images, labels: images_only(images, labels).take(0), None, "received 0 parts"),
     ],
 )
 @pytest.mark.parametrize("held_out", [False, True])
