@@ -3,8 +3,8 @@
 TFX keys its cache by inputs and parameters; the code behind a class or a dotted path is not in the key. Each node
 therefore has a parameter with a hash of the import closure of its module within `models/`, `components/` and
 `serving/`, and of the versions of the packages that this closure imports. The hash covers the code that can change a
-result and nothing else, so that an AlexNet that trained for a day is not trained again because a docstring was reworded,
-a plot recoloured or a file moved.
+result and nothing else, so that an AlexNet that trained for a day is not trained again because a docstring was
+reworded, a plot recoloured or a file moved.
 """
 
 import ast
@@ -137,7 +137,7 @@ class _SignificantParts(ast.NodeTransformer):
     def generic_visit(self, node: ast.AST) -> ast.AST:
         node = super().generic_visit(node)
         if getattr(node, "body", None) == []:
-            node.body = [ast.Pass()]
+            setattr(node, "body", [ast.Pass()])  # noqa: B010 - `ast.AST` declares no body, several of its subclasses do
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:

@@ -25,7 +25,7 @@ from models.dbn import DBN
 from models.rbm import RBM
 from models.up_down import LabelDBN
 
-# Pretrains AlexNet's kernels. Named, not imported, so that the cache key of a deep belief net does not cover its source.
+# Pretrains AlexNet's kernels. Named, not imported, so that the cache key of a deep belief net does not cover it.
 PATCH_PRETRAINING = "components.training.patch_pretraining"
 # Updates per call of the compiled loop: with 50, an epoch of MNIST takes 5 % longer; more take more memory.
 _UPDATES_PER_STEP = 100

@@ -24,7 +24,7 @@ class ExportedDensity(ExportedModel):
     | output | shape | content |
     |---|---|---|
     | `log_probability` | (N,) | nats, with the forward estimate of log Z |
-    | `base_rate_log_probability` | (N,) | nats, of the best constant prediction: independent pixels with the data's means |
+    | `base_rate_log_probability` | (N,) | nats, of the best constant prediction: independent pixels |
     | `hidden` | (N, hidden units) | probabilities of the hidden units, from the grey levels |
     | `reconstruction` | (N, height, width, channels) | in [0, 1], mean-field, one step down from `hidden` |
 
@@ -96,7 +96,7 @@ def partition_metrics(summary: Mapping[str, float]) -> dict[str, float]:
 
 
 def _binary_samples(pixels: tf.Tensor) -> tf.Tensor:
-    """Samples binary images, float (N, 10, height * width * channels), from grey levels (N, height, width, channels)."""
+    """Samples ten binary images, float (N, 10, height * width * channels), from the grey levels of each image."""
     flat = tf.reshape(pixels, (-1, np.prod(pixels.shape[1:])))
     levels = tf.cast(tf.round(flat), tf.int64)
     places = tf.range(1, flat.shape[1] + 1, dtype=tf.int64)

@@ -74,7 +74,9 @@ def code_map(
     figure = drawing.new_figure(7, 6.4)
     axes = figure.add_subplot()
     size = float(np.clip(20_000 / max(len(plane), 1), 7, 30))  # square points; smaller ones are hard to see
-    axes.scatter(*plane.T, s=size, color=[colours[index] for index in classes], alpha=0.55, linewidths=0)
+    axes.scatter(
+        plane[:, 0], plane[:, 1], s=size, color=[colours[index] for index in classes], alpha=0.55, linewidths=0
+    )
     if len(labels) <= _MAX_NAMED_CLASSES:
         _name_clouds(axes, plane, classes, labels, colours)
     axes.set_aspect("equal", adjustable="datalim")

@@ -39,8 +39,7 @@ def log_mistakes(
     batches = validation.batches(batch_size).take(max_images // batch_size)
     true, predicted, scores = _predictions(classifier, batches)
     matrix = tf.math.confusion_matrix(true, predicted, len(labels)).numpy()
-    names = np.asarray(labels)
-    predictions = names[true], names[predicted], scores
+    predictions = [labels[index] for index in true], [labels[index] for index in predicted], scores.tolist()
     images = _some_images(batches, batch_size, _plotted(*predictions))
     tracker.log_figure(lambda: classifier_plots.confusion(matrix, labels), "confusion.png")
     tracker.log_figure(lambda: classifier_plots.gallery(images, *predictions), "mistakes.png")
@@ -57,7 +56,7 @@ def _predictions(classifier: keras.Model, batches: tf.data.Dataset) -> tuple[np.
     return true, predicted, scores
 
 
-def _plotted(true: np.ndarray, predicted: np.ndarray, scores: np.ndarray) -> set[int]:
+def _plotted(true: Sequence[str], predicted: Sequence[str], scores: Sequence[float]) -> set[int]:
     """Returns the indices of the images that appear in a plot."""
     pairs = confused_pairs.most_confused(true, predicted, scores)[: confused_pairs.MAX_PAIRS]
     shown = {index for pair in pairs for index in pair.images[: confused_pairs.MAX_IMAGES]}

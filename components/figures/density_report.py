@@ -8,7 +8,8 @@ from components.figures import rbm_plots
 from components.reporting.station_tracker import StationTracker
 from models.partition.estimate import LogPartitionEstimate
 
-# Further estimates use the number of temperatures divided by these: a twentieth more work, 3 s beside 55 s for 784 x 500.
+# Further estimates use the number of temperatures divided by these: a twentieth more work, 3 s beside 55 s for an RBM
+# of 784 x 500.
 _DIVISORS = (100, 30)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 QUIET = "#555555"  # all text but the title
 ACCENT = "#2166ac"  # bars and curves; the blue of the filters
@@ -23,10 +24,9 @@ _DPI = 120
 
 def new_figure(width: float, height: float) -> Figure:
     """Creates an empty figure, sized in inches, whose layout leaves room for all texts."""
-    # "compressed" is the constrained layout for images of fixed aspect.
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="compressed")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    return figure
+    # Compressed is the constrained layout for images of fixed aspect.
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, compress=True)
+    return Figure(figsize=(width, height), dpi=_DPI, layout=layout)
 
 
 def as_images(vectors: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:

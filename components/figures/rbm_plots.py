@@ -227,7 +227,6 @@ def annealing_bracket(
         >>> figure.axes[0].texts[0].get_text()
         'last: forward 5.50, reverse 6.00, gap 0.50'
     """
-    forward, reverse = np.asarray(forward, float), np.asarray(reverse, float)
     figure = drawing.new_figure(7, 4.2)
     axes = figure.add_subplot()
     axes.fill_between(positions, forward, reverse, color="#cccccc", alpha=0.5, linewidth=0)

@@ -83,16 +83,14 @@ class StationTracker:
         except Exception as error:  # whatever fails, the training matters more than its record
             self._failures += 1
             if self._failures == 1:
-                _log.warning(
-                    "MLflow did not accept a record of %s, which continues without it: %s", self._station, error
-                )
+                _log.warning("MLflow did not accept a record of %s, which continues: %s", self._station, error)
 
 
 @contextmanager
 def station_run(station: str) -> Iterator[StationTracker]:
     """Opens a child run of the exported pipeline run, which ends with the block.
 
-    The run ends as FINISHED, as FAILED after an exception, or as KILLED after an interruption; the exception propagates.
+    The run ends as FINISHED, as FAILED after an exception, or as KILLED after an interruption. Exceptions propagate.
 
     Args:
         station: The component's id in the pipeline, by which the runner finds the run.
@@ -151,7 +149,7 @@ def run_tags(parent: str | None = None) -> dict[str, str]:
 
 
 def metric_entities(metrics: Mapping[str, float], step: int | None = None, model_id: str | None = None) -> list[Any]:
-    """Converts numbers to MLflow's `Metric`s with the current time; with a model id, MLflow shows them on the model too."""
+    """Converts numbers to MLflow's `Metric`s with the current time; a model id makes them metrics of the model too."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
@@ -178,7 +176,7 @@ def _open(station: str) -> StationTracker:
             experiment = client.get_run(parent).info.experiment_id
             run = client.create_run(experiment, tags=run_tags(parent) | {STATION_TAG: station}, run_name=station)
     except Exception as error:
-        _log.warning("MLflow at %s opened no run for %s, which continues without it: %s", uri, station, error)
+        _log.warning("MLflow at %s opened no run for %s, which continues: %s", uri, station, error)
         return StationTracker()
     return StationTracker(client, run.info.run_id, station)
 

@@ -1,6 +1,7 @@
 """Training by back-propagation: gradient descent with momentum, of a classifier or an autoencoder."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -24,8 +25,8 @@ STEPS_PER_EXECUTION = 50
 _VALIDATION_BATCH = 1000
 _PART = "back-propagation"
 
-Loss = keras.losses.Loss | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-Targets = Callable[[tf.data.Dataset, EpochOrder | None], tf.data.Dataset]
+Loss: TypeAlias = keras.losses.Loss | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Targets: TypeAlias = Callable[[tf.data.Dataset, EpochOrder | None], tf.data.Dataset]
 
 
 def fit(

@@ -94,7 +94,7 @@ class Checkpoint:
         aside, began = self._folder / "state.part.npz", self._clock()
         state = json.dumps({"part": part, "epoch": epoch, "steps": steps, "metadata": metadata})
         with held():
-            np.savez(aside, state=np.array(state), **{str(i): array for i, array in enumerate(arrays)})
+            np.savez(aside, *arrays, state=np.array(state))
             aside.replace(self._folder / _STATE_FILE)
         self.position, self._steps = (part, epoch), steps
         self._saved_at = self._clock()
@@ -120,7 +120,7 @@ class Checkpoint:
 def _read(file: Path) -> tuple[tuple[str, int], int, list[np.ndarray], dict[str, Any]]:
     with np.load(file) as stored:
         state = json.loads(str(stored["state"]))
-        arrays = [stored[str(i)] for i in range(len(stored) - 1)]
+        arrays = [stored[f"arr_{i}"] for i in range(len(stored) - 1)]
     return (state["part"], state["epoch"]), state["steps"], arrays, state["metadata"]
 
 

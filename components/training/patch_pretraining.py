@@ -1,6 +1,6 @@
 """Pretraining of AlexNet's kernels by RBMs on image patches.
 
-Source: Krizhevsky, Sutskever & Hinton, NIPS 2012, section 7: unsupervised pretraining was expected to help, and left out.
+Source: Krizhevsky, Sutskever & Hinton, NIPS 2012, section 7: expected to help, but not tried.
 """
 
 from pathlib import Path

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pytest
 from matplotlib.image import imread
 
 from components.figures.filters import filters, projected_filters
@@ -51,6 +52,7 @@ def test_colour_filters_are_grey_where_the_weight_is_zero():
     np.testing.assert_allclose(canvas[0, 0], [1, 0.5, 0.5])
 
 
+@pytest.mark.parametrize("kernel", [np.zeros((4, 3)), np.full((4, 3), np.nan), np.full((4, 3), np.inf)])
 def test_filters_of_a_ruined_training_can_be_drawn(kernel):
     assert drawn(filters(kernel, (2, 2))).std() > 0
 

@@ -100,7 +100,7 @@ def test_a_broken_mlflow_is_warned_of_once_and_then_left_alone(caplog):
     tracker.finish("FINISHED")
     assert client.calls == station_tracker.MAX_FAILURES
     assert [record.getMessage() for record in caplog.records] == [
-        "MLflow did not take a record of Trainer, which goes on without: database is locked"
+        "MLflow did not accept a record of Trainer, which continues: database is locked"
     ]
 
 
