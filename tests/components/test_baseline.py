@@ -1,8 +1,4 @@
-"""Which model a candidate is compared with."""
-
-import pytest
-
-pytestmark = pytest.mark.filterwarnings("ignore")
+"""Selection of the model that a candidate is compared with."""
 
 
 def artifact(kind, number, **properties):
@@ -17,7 +13,7 @@ def artifact(kind, number, **properties):
 
 
 def blessings(*verdicts):
-    """One judge's blessings: (model, verdict) pairs."""
+    """Returns the blessings of one evaluator from (model, verdict) pairs."""
     return [
         artifact("ModelBlessing", 100 + model, blessed=verdict, current_model_id=model) for model, verdict in verdicts
     ]

@@ -1,7 +1,6 @@
-"""AlexNet in its stations: trained on crops, resumed, pretrained by patches, served in one crop and in ten."""
+"""AlexNet in its nodes: trained on crops, resumed, pretrained on patches, exported with one crop and with ten."""
 
 import dataclasses
-import functools
 import math
 
 import numpy as np
@@ -14,10 +13,11 @@ from components.export import saved_model
 from components.input_pipeline.epoch_order import EpochOrder
 from components.input_pipeline.image_data import ImageData
 from components.input_pipeline.mixup import mix
-from components.reporting import progress, speed
+from components.reporting import progress
+from components.reporting.speed import Speed
 from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
-from components.training import backpropagation, checkpoints, patch_pretraining
+from components.training import backpropagation, patch_pretraining
 from components.training.alexnet import build, train
 from components.training.checkpoints import Checkpoint
 from components.training.finite_loss import FiniteLoss
@@ -27,8 +27,6 @@ from components.transform import ImageStatistics
 from models.alexnet import alexnet
 from models.config import AlexNetConfig, AugmentationConfig, PatchConfig, RBMConfig, TrainingConfig
 from serving.replay.saved_model import replay
-
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 LABELS = ["red", "green"]
 MODEL = AlexNetConfig(variant="small", image_size=(36, 36), crop_size=(32, 32), dropout=0.1)
@@ -75,7 +73,7 @@ def trained():
     return train(CONFIG, training_inputs(), tracker), tracker
 
 
-def test_it_learns_and_says_how_fast(trained):
+def test_it_learns_and_reports_its_speed(trained):
     _, tracker = trained
     assert len(tracker.logged) == 3
     assert tracker.logged[-1]["val_top1_error"] <= 10
@@ -83,31 +81,31 @@ def test_it_learns_and_says_how_fast(trained):
 
 
 def test_one_crop_is_the_centre_and_ten_are_the_papers(trained):
-    served, _ = trained
+    exported, _ = trained
     pixels = images(3, 2)[0].astype(np.float32)
-    network = served.classifier.layers[-1]
+    network = exported.classifier.layers[-1]
 
     def probabilities(crops):
         return tf.nn.softmax(network(crops, training=False)).numpy()
 
     np.testing.assert_allclose(
-        served.from_pixels(tf.constant(pixels))["probabilities"], probabilities(pixels[:, 2:34, 2:34]), atol=1e-6
+        exported.from_pixels(tf.constant(pixels))["probabilities"], probabilities(pixels[:, 2:34, 2:34]), atol=1e-6
     )
     corners = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)]
     crops = [pixels[:, top : top + 32, left : left + 32] for top, left in corners]
     expected = np.mean([probabilities(c) for crop in crops for c in (crop, crop[:, :, ::-1])], axis=0)
     files = tf.constant([tf.io.encode_png(image.astype(np.uint8)).numpy() for image in pixels])
-    np.testing.assert_allclose(served.from_bytes_in_ten_crops(files)["probabilities"], expected, atol=1e-5)
+    np.testing.assert_allclose(exported.from_bytes_in_ten_crops(files)["probabilities"], expected, atol=1e-5)
 
 
-def test_every_signature_answers_alike_in_another_graph(trained, tmp_path):
-    served, _ = trained
+def test_every_signature_gives_the_same_outputs_in_another_graph(trained, tmp_path):
+    exported, _ = trained
     records = []
     for pixels in images(2, 3)[0]:
         example = tf.train.Example()
         example.features.feature["image"].bytes_list.value.append(tf.io.encode_png(pixels).numpy())
         records.append(example.SerializeToString())
-    saved_model.export(served, records, str(tmp_path / "model"))
+    saved_model.export(exported, records, str(tmp_path / "model"))
     assert replay(str(tmp_path / "model")) == {
         "serving_default": 3, "examples": 1, "pixels": 1, "ten_crops": 1, "ten_crop_examples": 1,
     }  # fmt: skip
@@ -115,13 +113,12 @@ def test_every_signature_answers_alike_in_another_graph(trained, tmp_path):
 
 @pytest.mark.parametrize("averaging", [0.0, 0.9])
 def test_resumed_training_ends_where_an_uninterrupted_one_does(averaging, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(checkpoints, "_LARGEST_SHARE", math.inf)
-    monkeypatch.setattr(backpropagation, "_STEPS_PER_EXECUTION", 1)
+    monkeypatch.setattr(backpropagation, "STEPS_PER_EXECUTION", 1)
     config = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, averaging=averaging))
     expected = train(config, training_inputs(), Tracker())
     with pytest.raises(KeyboardInterrupt):
-        train(config, training_inputs(Checkpoint(tmp_path)), Tracker(stop_after=3))
+        checkpoint = Checkpoint(tmp_path, seconds_between=0.0, largest_share=math.inf)
+        train(config, training_inputs(checkpoint), Tracker(stop_after=3))
     resumed = Checkpoint(tmp_path)
     # Where averages are kept, nothing is saved within an epoch; the third one was not recorded any more.
     assert (resumed.position, resumed.steps_done("back-propagation")) == (
@@ -134,8 +131,8 @@ def test_resumed_training_ends_where_an_uninterrupted_one_does(averaging, tmp_pa
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-def test_a_training_goes_on_within_an_epoch(schedule, tmp_path, monkeypatch):
-    monkeypatch.setattr(backpropagation, "_STEPS_PER_EXECUTION", 1)
+def test_a_training_resumes_within_an_epoch(schedule, tmp_path, monkeypatch):
+    monkeypatch.setattr(backpropagation, "STEPS_PER_EXECUTION", 1)
     config = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, schedule=schedule))
     expected = train(config, training_inputs(), Tracker())
     checkpoint = Checkpoint(tmp_path)
@@ -170,7 +167,7 @@ def test_options(augmentation, training):
     assert np.isfinite([line["loss"] for line in tracker.logged]).all()
 
 
-def test_a_diverging_training_says_where():
+def test_a_diverging_training_reports_the_update():
     finite = FiniteLoss()
     finite.on_epoch_begin(1)
     finite.on_train_batch_end(49, {"loss": 2.0})
@@ -178,12 +175,11 @@ def test_a_diverging_training_says_where():
         finite.on_train_batch_end(99, {"loss": math.nan})
 
 
-def test_kernels_are_those_of_patches(tmp_path, monkeypatch):
-    short = functools.partial(patch_pretraining.pretrain_convolutions, config=RBMConfig(epochs=1))
-    monkeypatch.setattr(patch_pretraining, "pretrain_convolutions", short)
+def test_kernels_are_those_of_patches(tmp_path):
     model = dataclasses.replace(MODEL, pretraining=PatchConfig(patches=200))
-    config = dataclasses.replace(CONFIG, model=model, training=None)
-    network = patch_pretraining.pretrain(config, data(64, 0), training_inputs().statistics, StationTracker())
+    config = dataclasses.replace(CONFIG, model=model)
+    statistics = training_inputs().statistics
+    network = patch_pretraining.pretrain(config, data(64, 0), statistics, StationTracker(), RBMConfig(epochs=1))
     patch_pretraining.save(network, tmp_path)
     [*_, built] = build(model, training_inputs(pretrained=tmp_path), seed=2).layers
     for name in ("conv1", "conv5"):
@@ -199,16 +195,14 @@ def test_kernels_are_those_of_patches(tmp_path, monkeypatch):
         (0.001, 0, "All patches are flat: their contrast cannot be normalised"),
     ],
 )
-def test_patches_that_teach_nothing_are_said_in_one_sentence(rate, contrast, why, monkeypatch):
-    config = RBMConfig(epochs=1, gaussian_learning_rate=rate)
-    short = functools.partial(patch_pretraining.pretrain_convolutions, config=config)
-    monkeypatch.setattr(patch_pretraining, "pretrain_convolutions", short)
+def test_patches_that_cannot_be_learned_are_reported_in_one_line(rate, contrast, why):
+    rbm_config = RBMConfig(epochs=1, gaussian_learning_rate=rate)
     model = dataclasses.replace(MODEL, pretraining=PatchConfig(patches=200))
     pixels, labels = images(64, 0)
     training = ImageData(None, 64, (tf.constant(contrast * pixels), tf.constant(labels)))
     statistics = ImageStatistics(np.zeros((36, 36, 3), np.float32), np.eye(3))
     with pytest.raises(VisionTfxError, match=rf"^pretraining on patches failed: {why}; try .*patches 0$"):
-        patch_pretraining.pretrain(StationConfig(model, seed=1), training, statistics, StationTracker())
+        patch_pretraining.pretrain(StationConfig(model, seed=1), training, statistics, StationTracker(), rbm_config)
 
 
 def test_a_training_starts_from_the_weights_of_a_file(tmp_path, caplog):
@@ -242,12 +236,10 @@ def test_mixing_blends_images_and_labels_by_one_share_a_batch():
     assert not np.array_equal(next(iter(mixed))[0], found[0][0])
 
 
-def test_the_speed_is_that_of_the_images_seen(monkeypatch):
-    clock = iter([0.0, 1.0, 2.0])
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
+def test_the_speed_is_that_of_the_images_seen():
     heard, logs = [], {"val_top1_error": 12.5}
-    monkeypatch.setattr(progress, "say", heard.append)
-    callback = speed.Speed(batch_size=64, count=1000)
+    progress.listen(heard.append)
+    callback = Speed(batch_size=64, count=1000, clock=iter([0.0, 1.0, 2.0]).__next__)
     callback.on_epoch_begin(4)
     callback.on_train_batch_end(1)
     callback.on_train_batch_end(2)

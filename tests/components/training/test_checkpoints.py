@@ -10,7 +10,6 @@ import tensorflow as tf
 from components import environment
 from components.input_pipeline.epoch_order import EpochOrder
 from components.input_pipeline.image_data import ImageData
-from components.training import checkpoints
 from components.training.checkpoints import Checkpoint, KeepBest, Resume, station_checkpoint
 from models.fitting.sgd import MomentumSGD
 from models.rbm import RBM
@@ -18,10 +17,8 @@ from models.rbm import RBM
 EPOCHS = 6
 
 
-@pytest.fixture(autouse=True)
-def always_due(monkeypatch):
-    monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(checkpoints, "_LARGEST_SHARE", math.inf)
+def due_always(folder):
+    return Checkpoint(folder, seconds_between=0.0, largest_share=math.inf)
 
 
 def images():
@@ -70,18 +67,18 @@ def test_resumed_training_is_the_uninterrupted_one(tmp_path):
     whole, whole_best = fit(Checkpoint())
     for epoch in (1, 3):
         with pytest.raises(KeyboardInterrupt):
-            fit(Checkpoint(tmp_path / "c"), kill_after=epoch)
+            fit(due_always(tmp_path / "c"), kill_after=epoch)
         assert Checkpoint(tmp_path / "c").position == ("top", epoch + 1)
-    resumed, best = fit(Checkpoint(tmp_path / "c"))
+    resumed, best = fit(due_always(tmp_path / "c"))
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert (best.best, best.best_epoch) == (whole_best.best, whole_best.best_epoch)
 
 
-def test_an_rbm_goes_on_with_its_chains_and_random_numbers(tmp_path):
+def test_an_rbm_resumes_with_its_chains_and_random_numbers(tmp_path):
     data = np.random.default_rng(0).random((40, 5)).astype("float32")
 
-    def machine():
+    def made_rbm():
         rbm = RBM(3, persistent=True, num_chains=4, centering="enhanced", minibatch_size=10, seed=1)
         rbm.build((None, 5))
         rbm.compile(MomentumSGD(0.1))
@@ -93,14 +90,14 @@ def test_an_rbm_goes_on_with_its_chains_and_random_numbers(tmp_path):
                 callbacks=[Resume(checkpoint, "layer 0")])  # fmt: skip
         return rbm
 
-    whole = fit_rbm(machine(), Checkpoint(), 5)
-    fit_rbm(machine(), Checkpoint(tmp_path), 2)
-    resumed = fit_rbm(machine(), Checkpoint(tmp_path), 5)
+    whole = fit_rbm(made_rbm(), Checkpoint(), 5)
+    fit_rbm(made_rbm(), due_always(tmp_path), 2)
+    resumed = fit_rbm(made_rbm(), Checkpoint(tmp_path), 5)
     for a, b in zip(whole.weights, resumed.weights, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
-def test_another_part_begins_anew(tmp_path):
+def test_another_part_starts_from_the_beginning(tmp_path):
     checkpoint = Checkpoint(tmp_path)
     checkpoint.save("layer 0", 3, [np.ones(2)], {})
     assert checkpoint.epochs_done("layer 0") == 3
@@ -114,38 +111,26 @@ def test_a_kill_while_saving_leaves_the_state_before(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         checkpoint.save("a", 2, [np.zeros(2)], {"x": 2})
     monkeypatch.undo()
-    arrays, facts = Checkpoint(tmp_path).load()
+    arrays, metadata = Checkpoint(tmp_path).load()
     np.testing.assert_array_equal(arrays[0], np.ones(2))
-    assert facts == {"x": 1}
+    assert metadata == {"x": 1}
 
 
-def test_nothing_is_saved_more_often_than_every_minute(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN", 60.0)
-    checkpoint = Checkpoint(tmp_path)
+def test_nothing_is_saved_more_often_than_every_minute(tmp_path):
+    checkpoint = Checkpoint(tmp_path, clock=iter([100.0, 159.0, 161.0]).__next__)
     assert not checkpoint.is_due()
-    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: checkpoint._saved_at + 61)
     assert checkpoint.is_due()
 
 
-def test_writing_takes_a_fiftieth_of_the_time_at_most(tmp_path, monkeypatch):
-    monkeypatch.undo()
-    now, write = [0.0], np.savez
-    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
-
-    def slow(*arguments, **arrays):
-        now[0] += 3
-        write(*arguments, **arrays)
-
-    monkeypatch.setattr(np, "savez", slow)
-    checkpoint = Checkpoint(tmp_path)
+def test_writing_takes_a_fiftieth_of_the_time_at_most(tmp_path):
+    created, began, saved = 0.0, 10.0, 13.0
+    checkpoint = Checkpoint(tmp_path, clock=iter([created, began, saved, saved + 149, saved + 151]).__next__)
     checkpoint.save("a", 1, [np.ones(2)], {})
-    now[0] += 149
     assert not checkpoint.is_due()
-    now[0] += 2
     assert checkpoint.is_due()
 
 
-def test_a_station_finds_its_own_state_and_no_other(tmp_path, monkeypatch):
+def test_a_node_finds_its_own_state_and_no_other(tmp_path, monkeypatch):
     monkeypatch.delenv(environment.CHECKPOINT_DIR, raising=False)
     (tmp_path / "manifest.parquet").write_bytes(b"manifest")
     assert not station_checkpoint("Trainer", str(tmp_path), "{}").is_due()  # no folder was exported

@@ -1,4 +1,4 @@
-"""Stations that were killed and started again end where uninterrupted ones end, bit for bit, whatever the objective."""
+"""Nodes that were killed and restarted end with the weights of uninterrupted ones, bit for bit, for every objective."""
 
 import dataclasses
 import math
@@ -12,13 +12,10 @@ from components.rbm_pretrainer import pretrain
 from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
 from components.trainer import train
-from components.training import checkpoints
 from components.training.checkpoints import Checkpoint
 from components.training.inputs import TrainingInputs
 from components.transform import ImageStatistics
 from models.config import DBNConfig, RBMConfig, TrainingConfig, UpDownConfig
-
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 EPOCHS = 3
 MODEL = DBNConfig(
@@ -30,7 +27,7 @@ MODEL = DBNConfig(
 
 
 class Killer(StationTracker):
-    """Ends the process, in effect, when a metric has been logged so many times; remembers all that is logged."""
+    """Simulates a killed process when a metric has been logged a number of times; records everything that is logged."""
 
     def __init__(self, metric="", times=0):
         super().__init__()
@@ -45,10 +42,8 @@ class Killer(StationTracker):
                 raise KeyboardInterrupt
 
 
-@pytest.fixture(autouse=True)
-def always_due(monkeypatch):
-    monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(checkpoints, "_LARGEST_SHARE", math.inf)
+def due_always(folder):
+    return Checkpoint(folder, seconds_between=0.0, largest_share=math.inf)
 
 
 def data(count, seed):
@@ -77,26 +72,26 @@ def pretrained(objective, tracker, checkpoint=None):
 
 @pytest.mark.parametrize("objective", ["classification", "joint", "reconstruction"])
 @pytest.mark.parametrize("layer", [1, 2])
-def test_pretraining_goes_on_in_its_layer(objective, layer, tmp_path):
+def test_pretraining_resumes_in_its_layer(objective, layer, tmp_path):
     whole = Killer()
     expected = pretrained(objective, whole)
     metric = f"layer{layer}/reconstruction_error"
     with pytest.raises(KeyboardInterrupt):
-        # The tracker hears of an epoch before its state is saved, so that one is lost.
-        pretrained(objective, Killer(metric, times=2), Checkpoint(tmp_path / "c"))
+        # The tracker is called before the state of an epoch is saved, so that epoch is lost.
+        pretrained(objective, Killer(metric, times=2), due_always(tmp_path / "c"))
     assert Checkpoint(tmp_path / "c").position == (f"layer {layer}", 1)
     resumed = Killer()
-    found = pretrained(objective, resumed, Checkpoint(tmp_path / "c"))
+    found = pretrained(objective, resumed, due_always(tmp_path / "c"))
     for one, other in zip(expected.rbms, found.rbms, strict=True):
         np.testing.assert_array_equal(one.kernel, other.kernel)
         np.testing.assert_array_equal(one.visible_bias, other.visible_bias)
-    # So are its measurements on held-out images, which pass through the layers below.
+    # The metrics of held-out images, which pass through the layers below, are equal too.
     assert (metric, 1) not in resumed.logged
     assert resumed.logged.items() <= whole.logged.items()
 
 
 @pytest.mark.parametrize("objective", ["classification", "joint", "reconstruction"])
-def test_training_goes_on(objective, tmp_path):
+def test_training_resumes(objective, tmp_path):
     folder = tmp_path / "pretrained"
     pretrained(objective, StationTracker()).save(folder)
 
@@ -108,15 +103,15 @@ def test_training_goes_on(objective, tmp_path):
     expected = fit(StationTracker(), Checkpoint())
     metric = "reconstruction_error" if objective == "joint" else "loss"
     with pytest.raises(KeyboardInterrupt):
-        fit(Killer(metric, times=3), Checkpoint(tmp_path / "c"))
+        fit(Killer(metric, times=3), due_always(tmp_path / "c"))
     assert Checkpoint(tmp_path / "c").position[1] == 2
-    for one, other in zip(expected, fit(StationTracker(), Checkpoint(tmp_path / "c")), strict=True):
+    for one, other in zip(expected, fit(StationTracker(), due_always(tmp_path / "c")), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("objective", ["classification", "joint", "reconstruction"])
 def test_every_epoch_has_an_order_of_its_own(objective, monkeypatch):
-    # Nothing else would show it: a training whose order never hears of its epochs resumes as well.
+    # No other test shows it: a training whose order misses its epochs resumes as well.
     epochs, tell = [], EpochOrder.on_epoch_begin
 
     def spy(order, epoch, logs=None):

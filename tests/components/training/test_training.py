@@ -20,8 +20,6 @@ from components.training.inputs import TrainingInputs
 from components.transform import ImageStatistics
 from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-
 ROOT = Path(__file__).parents[3]
 LABELS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nïne"]
 COUNT = 600
@@ -63,13 +61,13 @@ def pretrained(digits, statistics, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(digits, statistics, pretrained):
+def exported(digits, statistics, pretrained):
     return fit(digits, statistics, pretrained)
 
 
 @pytest.fixture(scope="module")
-def classifier(served):
-    return served.classifier
+def classifier(exported):
+    return exported.classifier
 
 
 def fit(digits, statistics, folder, config=CONFIG, tracker=None):
@@ -81,10 +79,10 @@ def fit(digits, statistics, folder, config=CONFIG, tracker=None):
 
 
 @pytest.fixture(scope="module")
-def saved_model(digits, served, tmp_path_factory):
+def saved_model(digits, exported, tmp_path_factory):
     records = image_data.read_records(digits[2], "validation", 32)
     folder = tmp_path_factory.mktemp("model") / "Format-Serving"
-    export.export(served, records, str(folder))
+    export.export(exported, records, str(folder))
     return folder
 
 
@@ -147,22 +145,22 @@ def test_a_pretraining_that_diverges_names_its_layer_and_its_rate(digits, statis
     assert str(raised.value) == sentence
 
 
-def test_every_signature_gives_the_answers_of_the_classifier(digits, classifier, saved_model, png):
+def test_every_signature_gives_the_outputs_of_the_classifier(digits, classifier, saved_model, png):
     images, _, root = digits
     expected = tf.nn.softmax(logits(classifier, images[400:420])).numpy()
     records = image_data.read_records(root, "validation", 20)
     signatures = tf.saved_model.load(str(saved_model)).signatures
     assert set(signatures) == {"serving_default", "examples", "pixels"}
-    answers = [
+    outputs = [
         signatures["serving_default"](image_bytes=tf.constant([png(image) for image in images[400:420]])),
         signatures["examples"](examples=tf.constant(records)),
         signatures["pixels"](pixels=tf.constant(images[400:420, ..., None], tf.float32)),
     ]
     best = np.argsort(-expected, axis=1, kind="stable")[:, :5]
-    for answer in answers:
-        np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
-        np.testing.assert_allclose(answer["scores"], np.take_along_axis(expected, best, 1), atol=1e-5)
-        assert [name.decode() for name in answer["classes"].numpy()[:, 0]] == [LABELS[i] for i in best[:, 0]]
+    for output in outputs:
+        np.testing.assert_allclose(output["probabilities"], expected, atol=1e-5)
+        np.testing.assert_allclose(output["scores"], np.take_along_axis(expected, best, 1), atol=1e-5)
+        assert [name.decode() for name in output["classes"].numpy()[:, 0]] == [LABELS[i] for i in best[:, 0]]
 
 
 def test_the_graph_restores_its_own_weights(digits, saved_model, png):
@@ -177,7 +175,7 @@ def test_the_graph_restores_its_own_weights(digits, saved_model, png):
     np.testing.assert_allclose(answer, expected["scores"], rtol=1e-5)
 
 
-def test_what_the_optimizer_remembers_stays_behind(saved_model, classifier):
+def test_the_optimizers_slots_are_not_saved(saved_model, classifier):
     index = tf.train.load_checkpoint(str(saved_model / "variables" / "variables")).get_variable_to_shape_map()
     shapes = [list(weight.shape) for weight in classifier.weights]
     assert sorted(shape for name, shape in index.items() if "VARIABLE_VALUE" in name) == sorted(shapes)
@@ -204,7 +202,7 @@ def replay(folder):
     return done.returncode, (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()[-1]
 
 
-def test_a_fresh_process_gives_the_trainers_answers(saved_model):
+def test_a_fresh_process_gives_trainers_outputs(saved_model):
     code, line = replay(saved_model)
     assert code == 0, line
     own, _, served = line.partition("; through the model server: ")
@@ -249,7 +247,7 @@ def test_dropout_and_the_limit_on_weights_reach_the_classifier(digits, statistic
     assert np.linalg.norm(net.get_layer("h1").kernel.numpy(), axis=0).max() <= 1 + 1e-5
 
 
-@pytest.mark.parametrize("training", [None, CONFIG.training])
+@pytest.mark.parametrize("training", [TrainingConfig(), CONFIG.training])
 def test_configuration_survives_json(training):
     model = dataclasses.replace(CONFIG.model, up_down=UpDownConfig(epochs=(1, 2)), partition=PartitionConfig(chains=7))
     config = dataclasses.replace(CONFIG, model=model, training=training)
