@@ -57,7 +57,7 @@ def test_filters_of_a_ruined_training_can_be_drawn(kernel):
     assert drawn(filters(kernel, (2, 2))).std() > 0
 
 
-def test_higher_filters_are_weights_through_all_layers_less_their_mean():
+def test_projected_filters_are_weights_through_all_layers_less_their_mean():
     random = np.random.default_rng(4)
     kernels = [random.normal(size=shape) for shape in ((6, 5), (5, 4), (4, 3))]
     paths = np.einsum("va,ab,bh->vh", *kernels)
