@@ -1,7 +1,7 @@
-"""The server that the conformance tests ask.
+"""The server that the conformance tests query.
 
 By default it is `vision-tfx serve`, started once as a user would start it. With VISION_TFX_SERVING_REST=http://HOST:PORT
-and VISION_TFX_SERVING_GRPC=HOST:PORT the tests ask another, such as TensorFlow Serving itself:
+and VISION_TFX_SERVING_GRPC=HOST:PORT the tests query another, such as TensorFlow Serving itself:
 
     python tests/serving/conformance/models.py /tmp/models /models
     docker run -p 8500:8500 -p 8501:8501 -v /tmp/models:/models tensorflow/serving \\
@@ -9,7 +9,8 @@ and VISION_TFX_SERVING_GRPC=HOST:PORT the tests ask another, such as TensorFlow 
     VISION_TFX_SERVING_REST=http://127.0.0.1:8501 VISION_TFX_SERVING_GRPC=127.0.0.1:8500 \\
         pytest tests/serving/conformance
 
-Tests that need a server of their own, or look at what only ours has, use the fixture `serve` and are skipped then.
+Tests that need a server of their own, or test features that only ours has, use the fixture `serve` and are then
+skipped.
 """
 
 import importlib.util
@@ -42,10 +43,10 @@ class Server:
     """A running server.
 
     Args:
-        rest: Base URL.
-        grpc: Address.
-        process: Of a server of ours.
-        log: What it writes.
+        rest: Base URL of REST.
+        grpc: Address of gRPC.
+        process: Process of a server of ours.
+        log: File of its output.
     """
 
     rest: str
@@ -54,7 +55,7 @@ class Server:
     log: Path | None = None
 
     def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Sends SIGTERM and returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
@@ -63,7 +64,7 @@ def start(folder: Path, *options: object) -> Server:
     """Starts `vision-tfx serve` on free ports and waits until it is ready.
 
     Raises:
-        RuntimeError: It ended, with what it wrote.
+        RuntimeError: The server ended; the message holds its output.
     """
     log = folder / f"serve-{time.monotonic_ns()}.log"
     words = [sys.executable, "-m", "pipeline.cli", "serve", "--port", "-1", "--rest-api-port", "-1", *map(str, options)]
@@ -97,7 +98,7 @@ def model_root(models, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(request) -> Iterator[Server]:
-    """One server of all models, for the whole session."""
+    """One server of all models for the whole session."""
     if os.environ.get(REST):
         yield Server(os.environ[REST].rstrip("/"), os.environ[GRPC])
         return
@@ -124,13 +125,13 @@ def channel(server):
 
 @pytest.fixture
 def serve(tmp_path) -> Iterator[Callable[..., Server]]:
-    """Starts servers of ours with options of the test's own; they end with it."""
+    """Starts servers of ours with the test's own options and stops them after the test."""
     yield from _serving(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def serve_all(tmp_path_factory) -> Iterator[Callable[..., Server]]:
-    """Starts servers of ours that all tests of a module ask."""
+    """Starts servers of ours that all tests of a module share."""
     yield from _serving(tmp_path_factory.mktemp("servers"))
 
 

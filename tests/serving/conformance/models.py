@@ -1,4 +1,4 @@
-"""The models that the conformance tests ask: small, and like those of TensorFlow Serving's own tests.
+"""The models of the conformance tests, small and similar to those of TensorFlow Serving's own tests.
 
     python tests/serving/conformance/models.py DIR
 
@@ -80,7 +80,7 @@ def half_plus(offset: float) -> Callable[[], Signatures]:
 
 
 def odd() -> Signatures:
-    """Signatures to classify and to regress whose inputs and outputs are not those that the protocol wants."""
+    """Classify and regress signatures whose inputs and outputs are not those that the protocol requires."""
     import tensorflow as tf
 
     v1 = tf.compat.v1
@@ -104,7 +104,7 @@ def odd() -> Signatures:
 
 
 def sums() -> Signatures:
-    """Two inputs, two outputs: a + b and a - b, both of shape (batch,); and outputs that have no common batch."""
+    """Two inputs, two outputs: a + b and a - b, both of shape (batch,); and outputs without a common batch."""
     import tensorflow as tf
 
     a, b = (tf.compat.v1.placeholder(tf.float32, [None], name) for name in ("a", "b"))
@@ -123,7 +123,7 @@ ECHOED = (
 
 
 def echoes() -> Signatures:
-    """One signature per type, named after it: `x` of any shape comes back as `x_out`; "bytes" as `x_bytes`."""
+    """One signature per type, named after it, that returns `x` of any shape as `x_out`, and "bytes" as `x_bytes`."""
     import tensorflow as tf
 
     signatures = {}
@@ -147,7 +147,7 @@ def matrix() -> Signatures:
 
 
 def slow() -> Signatures:
-    """Multiplies matrices for as many rounds as `rounds` says: 1,000 take about a second."""
+    """Multiplies matrices `rounds` times; 1,000 rounds take about a second."""
     import tensorflow as tf
 
     rounds = tf.compat.v1.placeholder(tf.int32, [None], "rounds")
@@ -176,7 +176,7 @@ ONE = '  config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflo
 
 
 def build_all(root: Path, served_from: str | None = None) -> Path:
-    """Builds every model that is not there yet, and models.config.
+    """Builds every model that does not exist yet, and models.config.
 
     Args:
         root: Folder.

@@ -62,7 +62,7 @@ def test_regress(stub):
 
 
 def test_context(stub):
-    """Features of the context are those of every example, unless it has its own."""
+    """Every example has the features of the context, unless it has its own."""
     made = request(regression_pb2.RegressionRequest, "regress_x_to_y")
     inputs = made.input.example_list_with_context
     inputs.context.CopyFrom(example(x=4))

@@ -1,4 +1,4 @@
-"""Damaged requests and random bytes over gRPC, with TensorFlow behind it: the server answers all, and lives on."""
+"""Damaged requests and random bytes over gRPC, on real models: the server answers all of them and keeps running."""
 
 import collections
 import os
@@ -26,7 +26,7 @@ from tensorflow_serving.apis import (  # noqa: E402
 pytestmark = pytest.mark.skipif(
     "VISION_TFX_SERVING_REST" in os.environ, reason="TensorFlow Serving calls some refusals INTERNAL"
 )
-# RESOURCE_EXHAUSTED is the client's: a few bytes may ask for zeros, whose answer is more than the 4 MB that it takes.
+# RESOURCE_EXHAUSTED is the client's: a few bytes may request zeros whose response exceeds its limit of 4 MB.
 _FINE = {
     "OK",
     "INVALID_ARGUMENT",
@@ -50,7 +50,7 @@ def _predict(model: str, signature: str, **inputs):
 
 
 def _seeds() -> list[tuple[str, bytes]]:
-    """Requests that are right, one of every kind."""
+    """Valid requests, one of every kind."""
     numbers = np.arange(6).reshape(2, 3)
     seeds = [
         _predict("echoes", name, x=numbers.astype(tf.as_dtype(name).as_numpy_dtype))
@@ -113,7 +113,7 @@ def _damaged(body: bytes, chance: random.Random) -> bytes:
 
 
 def cases(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
-    """Methods and bodies: mostly damaged ones, some of one method sent to another, some of nothing but noise."""
+    """Yields methods and bodies: mostly damaged bodies, some sent to another method, some random bytes."""
     chance = random.Random(seed)
     seeds = _seeds()
     methods = [method for method, _ in seeds] + [f"{_MODELS}/HandleReloadConfigRequest"]
@@ -157,7 +157,7 @@ def _answers(channel) -> bool:
 @pytest.mark.parametrize("count", [3000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_damaged_requests(count, channel, server):
     codes = collections.Counter()
-    _send(channel, cases(1, 1000), codes)  # what the first requests take stays: threads, pools, TensorFlow's arenas
+    _send(channel, cases(1, 1000), codes)  # the first requests allocate threads, pools and arenas that stay
     before = _resident(server.process)
     _send(channel, cases(2, count), codes)
     assert codes["OK"] > count / 20, codes
@@ -188,7 +188,7 @@ def test_damaged_streams(channel):
 
 
 def test_noise_on_the_port(channel, server):
-    """What is no HTTP/2 at all, what begins as such, and what says nothing and stays."""
+    """Connections that do not speak HTTP/2, that begin with its preface, and that stay open and silent."""
     chance = random.Random(4)
     host, port = server.grpc.rsplit(":", 1)
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -218,7 +218,7 @@ def test_noise_on_the_port(channel, server):
     ],
     ids=["empty entries", "the same entry", "many entries", "no UTF-8"],
 )
-def test_crowds(channel, body):
+def test_repeated_fields(channel, body):
     with pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(f"{_PREDICTION}/Predict")(body, timeout=10)
     assert caught.value.code().name == "INVALID_ARGUMENT", caught.value
@@ -238,11 +238,11 @@ def test_many_examples(channel):
 
 
 def test_long_names(channel, server):
-    """Names of models that are not there leave nothing behind."""
+    """Names of unknown models leave nothing behind."""
     call = channel.unary_unary(f"{_PREDICTION}/Predict")
     before = 0
     for number in range(400):
-        if number == 200:  # by now the allocator has what such requests need
+        if number == 200:  # the allocator has reached its steady size
             before = _resident(server.process)
         request = predict_pb2.PredictRequest()
         request.model_spec.name = f"{number}" + "n" * 1_000_000

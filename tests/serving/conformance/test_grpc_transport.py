@@ -1,9 +1,7 @@
-"""What surrounds the messages: TLS on both ports, tokens, sizes, compression, deadlines, and the end of a server."""
+"""Transport: TLS on both ports, tokens, sizes, compression, deadlines, and the shutdown of a server."""
 
-import contextlib
 import json
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -142,7 +140,7 @@ def test_compression(limited):
 
 
 def test_a_message_that_grows(limited):
-    """100 MB that gzip makes 100 kB of are over the limit all the same, and leave nothing behind."""
+    """100 MB that gzip compresses to 100 kB exceed the limit too, and leave nothing behind."""
     server, _ = limited
     with grpc.insecure_channel(server.grpc) as channel:
         call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
@@ -190,30 +188,18 @@ def test_draining(serve, model_root):
         assert time.monotonic() - start < 25
 
 
-def test_port_is_taken(serve, model_root):
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port = taken.getsockname()[1]
-        models = ("--model-base-path", model_root / "half_plus_two")
-        with pytest.raises(RuntimeError, match=f"gRPC cannot listen on 127.0.0.1:{port}"):
-            serve(*models, "--port", port)
-
-
 def test_channel_arguments(serve, model_root):
     models = ("--model-base-path", model_root / "half_plus_two", "--model-name", "half_plus_two")
-    with pytest.raises(RuntimeError, match="is not key=value"):
-        serve(*models, "--grpc-channel-arguments", "grpc.max_connection_age_ms")
     server = serve(*models, "--grpc-channel-arguments", "grpc.max_receive_message_length=1000,grpc.primary=a")
     with grpc.insecure_channel(server.grpc) as channel:
         assert half(channel, 100).size == 100
         assert code(half, channel, 1000) == "RESOURCE_EXHAUSTED"
 
 
-def test_a_unix_socket(serve, model_root, tmp_path):
-    folder = tempfile.mkdtemp(prefix="s")  # the path of a socket has 107 characters at most
+def test_a_unix_socket(serve, model_root):
+    folder = tempfile.mkdtemp(prefix="s")  # the path of a socket has at most 107 characters
     path = f"{folder}/s"
     models = ("--model-base-path", model_root / "half_plus_two", "--model-name", "half_plus_two")
-    with pytest.raises(RuntimeError, match=r"gRPC cannot listen on unix:\S+; choose a shorter --grpc-socket-path"):
-        serve(*models, "--grpc-socket-path", tmp_path / "none" / "s")
     server = serve(*models, "--grpc-socket-path", path)
     for address in (f"unix:{path}", server.grpc):
         with grpc.insecure_channel(address) as channel:
@@ -221,7 +207,7 @@ def test_a_unix_socket(serve, model_root, tmp_path):
 
 
 def test_many_at_once(limited):
-    """Calls of many threads on one channel all have their own answers."""
+    """Calls of many threads on one channel all get their own responses."""
     server, _ = limited
     answers, errors = {}, []
     with grpc.insecure_channel(server.grpc) as channel:

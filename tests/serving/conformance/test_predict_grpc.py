@@ -233,7 +233,7 @@ def test_long_messages_are_cut(stub):
 
 
 def test_large_answer(stub):
-    """More than 4 MB: that is the client's own limit."""
+    """More than 4 MB, which is the limit of the client."""
     array = np.zeros((1, 2_000_000), np.float32)
     with pytest.raises(grpc.RpcError) as caught:
         stub.Predict(request("echoes", {"x": array}), timeout=_TIMEOUT)

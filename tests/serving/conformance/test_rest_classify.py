@@ -11,7 +11,7 @@ HTTP = urllib3.PoolManager(retries=False)
 
 @pytest.fixture
 def post(rest):
-    """Status and document."""
+    """Returns the status and the document."""
 
     def ask(verb, document, model="half_plus_two"):
         body = document if isinstance(document, bytes) else json.dumps(document).encode()

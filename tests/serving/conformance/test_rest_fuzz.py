@@ -1,4 +1,4 @@
-"""Damaged requests over the network, with TensorFlow behind it: the server answers all of them, and lives on."""
+"""Damaged requests over the network, on real models: the server answers all of them and keeps running."""
 
 import collections
 import contextlib
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-# Of the model's own refusals, TensorFlow Serving calls some INTERNAL; ours must not.
+# TensorFlow Serving reports some errors of the model as INTERNAL; ours must not.
 FINE = {200, 400, 404, 413, 501} | ({500} if os.environ.get("VISION_TFX_SERVING_REST") else set())
 
 
@@ -20,12 +20,12 @@ def test_the_server_lives_on(count, rest, rest_mutations):
     with contextlib.closing(http.client.HTTPConnection(urlsplit(rest).netloc, timeout=60)) as connection:
 
         def ask(method, target, body, headers):
-            connection.request(method, target, body, headers)  # connects again where the server has closed
+            connection.request(method, target, body, headers)  # reconnects if the server has closed the connection
             reply = connection.getresponse()
             return reply.status, reply.read()
 
         for case in rest_mutations.cases(4, count, "echoes"):
-            # What cannot be written in a request line is the HTTP library's to refuse, not ours.
+            # The HTTP library, not our code, refuses characters that a request line cannot contain.
             if not re.fullmatch(rb"[!-~]+", case.target):
                 continue
             status, data = ask(case.method, case.target.decode(), case.body, dict(case.headers))

@@ -1,4 +1,4 @@
-"""Predict over REST: what TensorFlow Serving's own tests ask its server, and what follows from its source."""
+"""Predict over REST: the requests of TensorFlow Serving's own tests, and those that follow from its source."""
 
 import base64
 import gzip
@@ -23,7 +23,7 @@ def post(rest):
 
 @pytest.fixture
 def predict(post):
-    """The answer of half_plus_two, or of another model, to a document that is right."""
+    """Returns the response of half_plus_two, or of another model, to a valid document."""
 
     def ask(document, target=HALF):
         reply = post(target, document)
@@ -35,7 +35,7 @@ def predict(post):
 
 @pytest.fixture
 def refusal(post):
-    """Status and error of a document that is wrong."""
+    """Returns the status and the error for an invalid document."""
 
     def ask(document, target=HALF):
         reply = post(target, document)
@@ -48,7 +48,7 @@ def refusal(post):
 
 @pytest.fixture
 def echo(predict):
-    """What a type's signature of the model `echoes` answers to a value in columns."""
+    """Returns the response of a type's signature of the model `echoes` to a value in columns."""
 
     def ask(kind, value):
         return predict({"signature_name": kind, "inputs": value}, "/v1/models/echoes:predict")["outputs"]

@@ -1,4 +1,4 @@
-"""GetModelStatus, GetModelMetadata, HandleReloadConfigRequest's refusals, health and reflection over gRPC."""
+"""GetModelStatus, GetModelMetadata, errors of HandleReloadConfigRequest, health and reflection over gRPC."""
 
 import os
 
@@ -138,7 +138,7 @@ def test_health(channel, service):
 
 
 @ours
-def test_health_of_what_is_not_there(channel):
+def test_health_of_an_unknown_service(channel):
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
     stub = health_pb2_grpc.HealthStub(channel)
@@ -152,7 +152,7 @@ def test_health_of_what_is_not_there(channel):
 @ours
 @pytest.mark.parametrize("version", ["v1alpha", "v1"])
 def test_reflection(channel, version):
-    """As grpcurl asks: the services, then the file of one."""
+    """The requests of grpcurl: the services, then the file of one service."""
     from google.protobuf import descriptor_pb2
     from grpc_reflection.v1alpha import reflection_pb2
 

@@ -118,7 +118,7 @@ class TestPredict:
         assert client.post({"signature_name": "", **ROWS}).status == 200
 
     def test_order_of_checks(self, client):
-        """Each request has all faults from its own on: the first in the protocol's order is told."""
+        """Each request also has all later faults; the response reports the first in the protocol's order."""
         broken = "/v1/models/nobody/versions/9:predict"
         value = {"instances": ["x"]}
         for body, target, status, part in [

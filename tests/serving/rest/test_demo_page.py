@@ -56,10 +56,10 @@ class Site:
 
         async def rest(request: Request) -> Response:
             text = await request.body()
-            status, said = fake.respond(
+            status, response = fake.respond(
                 request.url.path, request.headers.get("authorization"), json.loads(text) if text else None
             )
-            content = said if isinstance(said, bytes) else json.dumps(said).encode()
+            content = response if isinstance(response, bytes) else json.dumps(response).encode()
             return Response(content, status, media_type="application/json")
 
         config = ServerConfig(**settings)
@@ -114,9 +114,9 @@ def test_list_of_models(site, fake_server, fakes):
     fake_server.models = {"digits": fakes.FakeModel([9, 11]), "cats": fakes.FakeModel([]), "bad": fakes.FakeModel()}
     site.results("digits", json.dumps(RESULTS))
     site.results("bad", "{")
-    said = site.get("models.json")
-    assert said.headers["Cache-Control"] == "no-store"
-    assert said.json() == {
+    response = site.get("models.json")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.json() == {
         "models": [
             {"name": "digits", "versions": [11, 9], "results": RESULTS},
             {"name": "cats", "versions": [], "results": None},
@@ -226,13 +226,13 @@ def test_the_keyboard_reaches_everything(browser, site, fake_server, fakes):
         reached.append(browser.run("document.activeElement.id || document.activeElement.textContent.trim()"))
     assert reached[:5] == ["model", "file", "choose", "camera", "From a terminal"]
     assert reached[5:8] == ["mlflow", "OpenAPI", "Readiness"]
-    # What has the focus can be seen.
+    # The focused element is visible.
     browser.run("document.activeElement.blur()")
     browser.press("Tab", 9)
     browser.press("Tab", 9)
     assert browser.run("document.activeElement.id") == "file"
     assert browser.run("getComputedStyle(document.getElementById('drop')).outlineStyle") == "solid"
-    # And so can be heard what happens.
+    # A screen reader announces the outcome.
     assert browser.run("document.getElementById('outcome').ariaLive") == "polite"
     assert browser.run("document.getElementById('error').role") == "alert"
 

@@ -114,7 +114,7 @@ def test_floats_come_back_exactly(dtype):
     np.testing.assert_array_equal(np.array(rows(x=values), np.float64).astype(dtype), values)
 
 
-def test_what_is_not_finite():
+def test_infinities_and_nan():
     array = np.array([[np.nan, np.inf], [3, -np.inf]], np.float32)
     assert write(True, x=array) == b'{"predictions":[[NaN,Infinity],[3.0,-Infinity]]}'
     assert write(False, x=array) == b'{"outputs":[[NaN,Infinity],[3.0,-Infinity]]}'
@@ -132,7 +132,7 @@ def test_types(type_name):
 
 
 @pytest.mark.parametrize("type_name", ["complex64", "float16", "uint16"])
-def test_types_that_json_has_not(type_name):
+def test_types_that_json_lacks(type_name):
     message = refused(rows, x=np.zeros(2, type_name))
     assert f"Failed to write JSON value for tensor type: {TYPE_NAMES.get(type_name, type_name)}" in message
 
@@ -159,17 +159,17 @@ def test_rows_need_a_batch():
     assert refused(rows) == refused(columns) == "Cannot convert empty tensor map to JSON"
 
 
-def test_strings_that_are_no_utf8_go_as_they_are():
+def test_strings_that_are_not_utf8_are_written_unchanged():
     array = np.array([b'a\xff"', b"b"], object)
     assert write(True, x=array) == b'{"predictions":["a\xff\\"","b"]}'
 
 
 def test_classes():
-    labels = strings([["car", "bike", "bus"], ["car", "bike", "bus"]])
+    classes = strings([["car", "bike", "bus"], ["car", "bike", "bus"]])
     scores = np.array([[0.2, 0.7, 0.1], [0.7, 0.1, np.nan]], np.float32)
     expected = b'{"results":[[["car",0.2],["bike",0.7],["bus",0.1]],[["car",0.7],["bike",0.1],["bus",NaN]]]}'
-    assert write_classification(Classification(labels, scores)) == expected
-    assert orjson.loads(write_classification(Classification(labels[:1], None))) == {
+    assert write_classification(Classification(classes, scores)) == expected
+    assert orjson.loads(write_classification(Classification(classes[:1], None))) == {
         "results": [[["car", 0.0], ["bike", 0.0], ["bus", 0.0]]]
     }
     assert write_classification(Classification(None, np.array([[12]], np.float32))) == b'{"results":[[["",12.0]]]}'

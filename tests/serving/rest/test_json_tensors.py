@@ -56,7 +56,7 @@ class TestTypes:
         same(received, np.array([np.inf, -np.inf, 0, -0.0, 16777216, np.finfo("f").max], "f"), np.float32)
         assert math.copysign(1, received[3]) == -1
 
-    def test_no_number_is_a_number(self):
+    def test_nan_is_a_number(self):
         for type_name in ("float", "double"):
             received = array('{"instances": [NaN, Infinity, -Infinity, Inf, 1]}', type_name)
             np.testing.assert_array_equal(received, [np.nan, np.inf, -np.inf, np.inf, 1])
@@ -137,10 +137,10 @@ class TestStrings:
         assert decode_base64(text) == b"hello"
 
     @pytest.mark.parametrize("text", ["a", "aGVsbG8==", "aG=sbG8=", "aGVs?G8=", "aGVsbG8=aGVs", "_-==", "é", "QQ="])
-    def test_no_base64(self, text):
+    def test_invalid_base64(self, text):
         assert "Unable to base64 decode" in error(json.dumps({"instances": ["x", {"b64": text}]}), x="string")
 
-    def test_objects_that_are_no_base64(self):
+    def test_objects_that_are_not_base64(self):
         assert "not formatted correctly for base64 data" in error('{"inputs": ["a", {"b64": 1}]}', x="string")
         assert "not formatted correctly for base64 data" in error('{"inputs": [["a"], [{"c": "a"}]]}', x="string")
 
@@ -165,7 +165,7 @@ class TestRows:
         same(read('{"instances": [{"b64": [1]}]}', b64="int32").arrays["b64"], [[1]], np.int32)
         assert "Expecting object" in error('{"instances": [{"b64": ["a"]}, {"b64": "QQ=="}]}', b64="string")
 
-    def test_empty_lists_are_shapes_too(self):
+    def test_empty_lists_have_shapes(self):
         assert array('{"instances": [[], []]}', "float").shape == (2, 0)
         assert array('{"instances": [[[]], [[]]]}', "half").shape == (2, 1, 0)
 
@@ -258,7 +258,7 @@ def test_depth_is_limited_by_numpy():
             assert error(text, x="float")
 
 
-# TensorFlow Serving's algorithm, value by value, as an independent definition of what is taken, and as what.
+# TensorFlow Serving's algorithm, value by value, as an independent definition of the accepted values.
 
 
 class RefusedError(Exception):
