@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from serving.admission.gate import Gate
+from serving.admission.admission_control import AdmissionControl
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
 from serving.execution import DirectExecution, Execution
@@ -63,7 +63,7 @@ class ModelServer:
         self.tls = read_ssl_config(config.ssl_config_file)
         self.token = read_token(config.bearer_token_file)
         self.metrics = Metrics()
-        self.gate = Gate(self.metrics, config.max_concurrent_requests, config.access_log)
+        self.gate = AdmissionControl(self.metrics, config.max_concurrent_requests, config.access_log)
         self._execution = _execution(config, self.metrics)
         self.models = ModelManager(
             config,

@@ -173,7 +173,7 @@ def _parse(record: bytes, path: str) -> Any:
 
 async def _replay(log: Any, servable: Servable, recorder: _Recorder) -> None:
     """Replays one record through the code that answers requests over gRPC."""
-    from serving.admission.gate import Gate
+    from serving.admission.request_record import RequestRecord
     from serving.grpc_api.prediction_service import PredictionService
 
     kind = log.WhichOneof("log_type")
@@ -193,7 +193,7 @@ async def _replay(log: Any, servable: Servable, recorder: _Recorder) -> None:
         "regress_log": service.regress,
         "multi_inference_log": service.multi_inference,
     }[kind]
-    await method(Gate(Metrics()).request("warmup", "GRPC"), request.SerializeToString())
+    await method(RequestRecord("warmup", "GRPC"), request.SerializeToString())
 
 
 def _run_synthetic(servable: Servable, recorder: _Recorder) -> None:

@@ -1,1 +1,1 @@
-"""Admission of requests: limits, tokens, TLS, overload."""
+"""Admission of requests: concurrency, size limits, TLS and bearer tokens."""

@@ -11,7 +11,8 @@ from typing import Any, NoReturn, TypeVar
 
 import grpc
 
-from serving.admission.gate import Gate, RequestRecord
+from serving.admission.admission_control import AdmissionControl
+from serving.admission.request_record import RequestRecord
 from serving.admission.tokens import check_token
 from serving.errors import Code, ServingError
 from serving.grpc_api.messages import parse
@@ -24,16 +25,18 @@ _DEADLINE_PASSED = "the request's deadline has passed"
 logger = logging.getLogger(__name__)
 
 
-def request_handlers(methods: Mapping[str, Method], gate: Gate, token: str | None) -> dict[str, grpc.RpcMethodHandler]:
+def request_handlers(
+    methods: Mapping[str, Method], admission: AdmissionControl, token: str | None
+) -> dict[str, grpc.RpcMethodHandler]:
     """Returns gRPC's handlers of the methods of a service.
 
     Args:
         methods: Methods by name.
-        gate: Admission control, which counts, limits and refuses requests.
+        admission: Admission control, which counts, limits and refuses requests.
         token: Bearer token that every call needs; None accepts all calls.
     """
     return {
-        name: grpc.unary_unary_rpc_method_handler(_handler(name, method, gate, token))
+        name: grpc.unary_unary_rpc_method_handler(_handler(name, method, admission, token))
         for name, method in methods.items()
     }
 
@@ -52,10 +55,12 @@ async def abort(context: Any, error: ServingError) -> NoReturn:
     raise RuntimeError("context.abort returned")  # it always raises
 
 
-def _handler(name: str, method: Method, gate: Gate, token: str | None) -> Callable[[bytes, Any], Awaitable[bytes]]:
+def _handler(
+    name: str, method: Method, admission: AdmissionControl, token: str | None
+) -> Callable[[bytes, Any], Awaitable[bytes]]:
     async def handle(body: bytes, context: Any) -> bytes:
         try:
-            with gate.request(name, "GRPC") as record:
+            with admission.request(name, "GRPC") as record:
                 if token is not None:
                     check_token(_authorization(context), token)
                 try:

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from serving.admission.gate import RequestRecord
+from serving.admission.request_record import RequestRecord
 from serving.errors import invalid
 from serving.manager.model_manager import Handle
 from serving.model_spec import ModelSpec

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
 
-from serving.admission.gate import RequestRecord
+from serving.admission.request_record import RequestRecord
 from serving.errors import invalid
 from serving.grpc_api.handlers import Method
 from serving.grpc_api.messages import parse

@@ -13,7 +13,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.admission.gate import RequestRecord
+from serving.admission.request_record import RequestRecord
 from serving.errors import Code, ServingError, invalid
 from serving.grpc_api.handlers import Method
 from serving.grpc_api.messages import (

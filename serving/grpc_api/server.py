@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from serving.admission.gate import Gate
+from serving.admission.admission_control import AdmissionControl
 from serving.admission.tls import Tls
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
@@ -32,8 +32,8 @@ class GrpcServer:
         bound_port: Port on which it listens; 0 if it listens on a Unix socket only.
     """
 
-    def __init__(self, server: grpc.aio.Server, health: Health, gate: Gate, bound_port: int) -> None:
-        self._server, self._health, self._gate = server, health, gate
+    def __init__(self, server: grpc.aio.Server, health: Health, admission: AdmissionControl, bound_port: int) -> None:
+        self._server, self._health, self._admission = server, health, admission
         self.bound_port = bound_port
 
     async def drain(self) -> None:
@@ -48,7 +48,7 @@ class GrpcServer:
         """
         end = time.monotonic() + grace
         await self._health.drain()
-        while self._gate.in_progress and time.monotonic() < end:
+        while self._admission.in_progress and time.monotonic() < end:
             await asyncio.sleep(0.02)
         # Calls that arrive now are refused as UNAVAILABLE, so that their clients try another server. Once gRPC stops,
         # it ends them as CANCELLED, on which clients do not retry.
@@ -59,7 +59,7 @@ class GrpcServer:
 
 async def start_grpc(
     inference: Inference,
-    gate: Gate,
+    admission: AdmissionControl,
     config: ServerConfig,
     metrics: Metrics,
     tls: Tls | None = None,
@@ -69,7 +69,7 @@ async def start_grpc(
 
     Args:
         inference: Inference that answers the requests.
-        gate: Admission control, which counts, limits and refuses requests.
+        admission: Admission control, which counts, limits and refuses requests.
         config: All settings.
         metrics: Metrics whose increase a reload reports on request.
         tls: Certificates that secure the port; None leaves it unencrypted.
@@ -90,7 +90,7 @@ async def start_grpc(
     server.add_generic_rpc_handlers(
         [
             *(
-                grpc.method_handlers_generic_handler(each.NAME, request_handlers(each.methods(), gate, token))
+                grpc.method_handlers_generic_handler(each.NAME, request_handlers(each.methods(), admission, token))
                 for each in services
             ),
             grpc.method_handlers_generic_handler(Health.NAME, health.handlers()),
@@ -102,7 +102,7 @@ async def start_grpc(
         _listen(server, f"unix:{config.grpc_socket_path}", tls, hint)
     port = _bind(server, config, tls) if config.port else 0
     await server.start()
-    return GrpcServer(server, health, gate, port)
+    return GrpcServer(server, health, admission, port)
 
 
 def _bind(server: grpc.aio.Server, config: ServerConfig, tls: Tls | None) -> int:

@@ -10,9 +10,9 @@ from serving.errors import Code, ServingError, invalid
 from serving.manager.loader import Loader
 from serving.manager.memory import settle_memory
 from serving.manager.model_config import ModelConfig, check, read_config_file
-from serving.manager.model_watcher import ServedModel
+from serving.manager.model_watcher import ModelWatcher
 from serving.manager.version import Handle, Version
-from serving.manager.version_labels import Labels
+from serving.manager.version_labels import VersionLabels
 from serving.manager.version_status import State, VersionStatus
 from serving.metrics import Metrics
 from serving.model_spec import ModelSpec
@@ -55,8 +55,8 @@ class ModelManager:
     ) -> None:
         self._settings, self._first = config, models
         self._loader = Loader(config, prepare, before_close, metrics, load)
-        self._labels = Labels(config.allow_version_labels_for_unavailable_models)
-        self._models: Mapping[str, ServedModel] = {}  # replaced, never changed: requests read it without a lock
+        self._labels = VersionLabels(config.allow_version_labels_for_unavailable_models)
+        self._models: Mapping[str, ModelWatcher] = {}  # replaced, never changed: requests read it without a lock
         self._reloading = threading.Lock()
         self._changed = threading.Condition()
         self._stopped = False
@@ -98,7 +98,7 @@ class ModelManager:
         """
         return Lease(self, spec)
 
-    def find(self, spec: ModelSpec) -> tuple[ServedModel, Version]:
+    def find(self, spec: ModelSpec) -> tuple[ModelWatcher, Version]:
         """The version that a request means.
 
         Raises:
@@ -113,7 +113,7 @@ class ModelManager:
                 return model, version
         raise self._not_found(spec.name, model, number)
 
-    def _not_found(self, name: str, model: ServedModel | None, number: int | None) -> ServingError:
+    def _not_found(self, name: str, model: ModelWatcher | None, number: int | None) -> ServingError:
         if not name:
             return invalid("ModelSpec has no name specified.")
         if model is None or model.config is None:
@@ -188,15 +188,15 @@ class ModelManager:
         self._judge(list(awaited.values()), starting)
         self._labels.replace(models, self._is_available)
 
-    def _new(self, name: str) -> ServedModel:
-        return ServedModel(name, self._settings, self._loader, self._notify)
+    def _new(self, name: str) -> ModelWatcher:
+        return ModelWatcher(name, self._settings, self._loader, self._notify)
 
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
 
     def _wait(
-        self, now: Mapping[str, ServedModel], awaited: Mapping[str, ServedModel], models: Sequence[ModelConfig]
+        self, now: Mapping[str, ModelWatcher], awaited: Mapping[str, ModelWatcher], models: Sequence[ModelConfig]
     ) -> None:
         labelled = {config.name: config.labels.values() for config in models}
 
@@ -210,7 +210,7 @@ class ModelManager:
             if self._stopped:
                 raise ServingError(Code.CANCELLED, "the server is shutting down")
 
-    def _judge(self, models: Sequence[ServedModel], starting: bool) -> None:
+    def _judge(self, models: Sequence[ModelWatcher], starting: bool) -> None:
         failures = [failure for failure in (model.failure() for model in models) if failure]
         if starting and any(model.versions.newest for model in models):
             # One empty base path is no reason to keep the others from their users; a model that fails to load is.

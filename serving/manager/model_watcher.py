@@ -11,7 +11,7 @@ from serving.errors import Code, ServingError
 from serving.manager.candidates import SECOND_LOOK_SECONDS, Candidates
 from serving.manager.loader import Loader
 from serving.manager.model_config import ModelConfig, lies_in
-from serving.manager.version_set import Plan, ServedVersions
+from serving.manager.version_set import Plan, VersionSet
 from serving.manager.version_status import State, VersionStatus
 from serving.storage.file_systems import Storage, find_versions, open_storage
 
@@ -32,7 +32,7 @@ class Failure(NamedTuple):
     tried: bool
 
 
-class ServedModel:
+class ModelWatcher:
     """One model, with a thread of its own: a storage that hangs, or is not there, concerns no other model.
 
     Args:
@@ -50,7 +50,7 @@ class ServedModel:
         self._settings, self._changed = settings, changed
         self._roots = [root.strip() for root in settings.model_roots.split(",") if root.strip()]
         retry_seconds = settings.load_retry_interval_micros / 1e6
-        self.versions = ServedVersions(name, loader, settings.max_num_load_retries, retry_seconds, self.wake)
+        self.versions = VersionSet(name, loader, settings.max_num_load_retries, retry_seconds, self.wake)
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None

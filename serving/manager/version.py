@@ -25,7 +25,7 @@ class Handle:
 
 
 class Version:
-    """A version. All but `enter` and `leave` is for `ServedVersions`, under its lock.
+    """A version. All but `enter` and `leave` is for `VersionSet`, under its lock.
 
     Args:
         name: Of the model.

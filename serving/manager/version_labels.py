@@ -1,4 +1,4 @@
-"""Labels of versions, such as "stable" and "canary": names in requests that an operator moves between versions."""
+"""Labels of versions, such as "stable" and "canary"."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -6,7 +6,7 @@ from serving.errors import Code, ServingError, invalid
 from serving.manager.model_config import ModelConfig
 
 
-class Labels:
+class VersionLabels:
     """The labels of all models. Reading needs no lock.
 
     Args:

@@ -36,7 +36,7 @@ class Plan:
     expected: Collection[int] = ()
 
 
-class ServedVersions:
+class VersionSet:
     """The versions of one model. One thread calls `step`; the loads have threads of their own.
 
     Args:

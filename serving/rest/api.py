@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from serving.admission.gate import Gate, RequestRecord
+from serving.admission.admission_control import AdmissionControl
+from serving.admission.request_record import RequestRecord
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
 from serving.inference import Inference
@@ -47,7 +48,7 @@ class RestApi:
 
     Args:
         inference: Inference that answers the requests.
-        gate: Admission control, which counts, limits and refuses requests.
+        admission: Admission control, which counts, limits and refuses requests.
         config: All settings.
         metrics: Metrics of the server.
 
@@ -55,8 +56,10 @@ class RestApi:
         ServingError: `config.monitoring_config_file` is wrong.
     """
 
-    def __init__(self, inference: Inference, gate: Gate, config: ServerConfig, metrics: Metrics) -> None:
-        self._inference, self._gate, self._metrics = inference, gate, metrics
+    def __init__(
+        self, inference: Inference, admission: AdmissionControl, config: ServerConfig, metrics: Metrics
+    ) -> None:
+        self._inference, self._admission, self._metrics = inference, admission, metrics
         self._metrics_path = metrics_path(config.monitoring_config_file)
         self._max_body_bytes = config.max_body_bytes
         milliseconds = config.rest_api_timeout_in_ms
@@ -96,7 +99,7 @@ class RestApi:
         except ServingError as error:
             return self._refuse(error)
         try:
-            with self._gate.request(route.api, "REST") as record:
+            with self._admission.request(route.api, "REST") as record:
                 record.model = route.spec.name
                 return 200, await self._respond(route, scope, receive, record)
         except ServingError as error:
@@ -114,7 +117,7 @@ class RestApi:
     def _refuse(self, error: ServingError) -> Response:
         """Refuses a request whose path is not a route; it is counted and logged as every request is."""
         try:
-            with self._gate.request("", "REST"):
+            with self._admission.request("", "REST"):
                 raise error
         except ServingError as refusal:  # the given error, or that of the admission control
             return refusal.code.http, write_error(refusal.message)

@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from serving.admission.gate import Gate
+from serving.admission.admission_control import AdmissionControl
 from serving.admission.tokens import check_token
 from serving.config import ServerConfig
 from serving.errors import ServingError
@@ -22,7 +22,7 @@ class HttpApp:
 
     Args:
         inference: Inference that answers the requests.
-        gate: Admission control, which counts, limits and refuses requests.
+        admission: Admission control, which counts, limits and refuses requests.
         config: All settings.
         metrics: Metrics of the server.
         token: Bearer token that `/v1/...` and the metrics need, unlike the page and health checks; None accepts all
@@ -30,10 +30,15 @@ class HttpApp:
     """
 
     def __init__(
-        self, inference: Inference, gate: Gate, config: ServerConfig, metrics: Metrics, token: str | None
+        self,
+        inference: Inference,
+        admission: AdmissionControl,
+        config: ServerConfig,
+        metrics: Metrics,
+        token: str | None,
     ) -> None:
-        self._inference, self._gate, self._token = inference, gate, token
-        self._api = RestApi(inference, gate, config, metrics)
+        self._inference, self._admission, self._token = inference, admission, token
+        self._api = RestApi(inference, admission, config, metrics)
         self._rest = Starlette(
             routes=[
                 Route("/healthz", self._live),
@@ -61,7 +66,7 @@ class HttpApp:
         return PlainTextResponse("ok\n")
 
     async def _ready(self, _: Request) -> Response:
-        if self._gate.draining:
+        if self._admission.draining:
             return PlainTextResponse("draining\n", 503)
         available = self._inference.models.available()
         waiting = [name for name, versions in available.items() if not versions]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from serving.admission.gate import Gate
+from serving.admission.admission_control import AdmissionControl
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError
 from serving.inference import Classification
@@ -142,8 +142,8 @@ class Client:
 
     def __init__(self, before: Callable | None = None, max_concurrent: int = 1000, **settings: object):
         self.inference, self.metrics = Inference(before), Metrics()
-        self.gate = Gate(self.metrics, max_concurrent)
-        self.api = RestApi(self.inference, self.gate, ServerConfig(**settings), self.metrics)
+        self.admission = AdmissionControl(self.metrics, max_concurrent)
+        self.api = RestApi(self.inference, self.admission, ServerConfig(**settings), self.metrics)
 
     async def send(self, method, target, body=b"", headers=(), chunk=None):
         """Sends a request as an ASGI server does, in chunks of a size; returns None if there is no response."""

@@ -266,7 +266,7 @@ class TestBodies:
             return sent
 
         assert asyncio.run(send()) == []
-        assert client.gate.in_progress == 0
+        assert client.admission.in_progress == 0
 
 
 class TestLimits:
@@ -281,11 +281,11 @@ class TestLimits:
         client = rest_fakes.Client(before=lambda: asyncio.sleep(0.05), rest_api_timeout_in_ms=0)
         assert client.post(ROWS).status == 200
 
-    def test_gate(self, rest_fakes):
+    def test_admission_control(self, rest_fakes):
         client = rest_fakes.Client(max_concurrent=0)
         assert client.post(ROWS).status == 429
         client = rest_fakes.Client()
-        client.gate.draining = True
+        client.admission.draining = True
         assert client.post(ROWS).status == client.get("/v1/models/m").status == client.get("/v1/x").status == 503
 
     def test_unexpected_error(self, rest_fakes, caplog):
@@ -298,7 +298,7 @@ class TestLimits:
         assert reply.status == 500
         assert "secret" not in reply.error
         assert "ZeroDivisionError: secret" in caplog.text
-        assert client.gate.in_progress == 0
+        assert client.admission.in_progress == 0
 
 
 class TestMetrics:

@@ -36,7 +36,7 @@ def test_no_request_breaks_the_server(count, rest_fakes, rest_mutations):
         return statuses
 
     statuses = asyncio.run(run())
-    assert client.gate.in_progress == 0
+    assert client.admission.in_progress == 0
     assert client.post({"instances": [1.0]}).json == {"predictions": [1.0]}
     assert statuses[200] > count / 20, statuses
     assert statuses[400] > count / 4, statuses
