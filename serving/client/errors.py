@@ -1,64 +1,61 @@
-"""What can go wrong between a client and a model server: one sentence each on what, where and the cure.
+"""Errors of a client; each message is one line that states the server, the cause and the cure.
 
 ModelClientError
-    ServerUnreachableError   nobody answers there
+    ServerUnreachableError   no connection
     ServerTimeoutError       no answer in time
-    UnexpectedAnswerError    somebody answers, but no model server
-    ImageUnreadableError     a file cannot be read
-    RefusedError             the server says no
-        InvalidRequestError  400: the request, or the image, is wrong
+    UnexpectedAnswerError    the answer is not TensorFlow Serving's, or the model does not fit the request
+    ImageUnreadableError     an image file cannot be read
+    RefusedError             the server answered with an error
+        InvalidRequestError  400: the request, or an image in it, is invalid
         NotFoundError        404: no such model, version or label
-        NotAllowedError      401, 403: token or certificate
-        OverloadedError      429, 503: too much to do, or shutting down
-        ServerFailureError   all else: the server failed
+        NotAllowedError      401, 403: token or certificate missing or wrong
+        OverloadedError      429, 503: the server is overloaded or shuts down
+        ServerFailureError   any other status: the server failed
 """
 
 from serving.errors import Code
 
-# With TLS 1.3 a server that wants a certificate just hangs up.
-CERTIFICATE_HINT = ", or the client's certificate, if it wants one"
-
 
 class ModelClientError(Exception):
-    """A `ModelClient` has no answer to give."""
+    """Base class of all errors that `ModelClient` raises for a request without an answer."""
 
 
 class ServerUnreachableError(ModelClientError):
-    """No connection: nobody listens, no such host, or TLS does not agree."""
+    """No connection: no process listens on the port, the host is unknown, or TLS cannot be agreed on."""
 
 
 class ServerTimeoutError(ModelClientError):
-    """The server was reached and did not answer in time."""
+    """The server was reached but did not answer in time."""
 
 
 class UnexpectedAnswerError(ModelClientError):
-    """What answers is no model server, or its model is not what was asked for."""
+    """The server is not a model server, or its model does not fit the request."""
 
 
 class ImageUnreadableError(ModelClientError):
-    """A file cannot be read."""
+    """An image file cannot be read."""
 
 
 class RefusedError(ModelClientError):
     """The server answered with an error.
 
     Args:
-        sentence: The whole error.
-        code: Its code; over REST, where several share a status, the most frequent of them.
-        reason: What the server said, its first line.
+        message: Whole message for users.
+        code: Canonical code. REST maps several codes to one HTTP status; this is then the most frequent of them.
+        reason: First line of the server's own message.
     """
 
-    def __init__(self, sentence: str, code: Code, reason: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, code: Code, reason: str) -> None:
+        super().__init__(message)
         self.code, self.reason = code, reason
 
 
 class InvalidRequestError(RefusedError):
-    """The request is wrong, or an image is none; the same request would be refused again."""
+    """The request is invalid, or cannot be decoded as an image; the same request would be refused again."""
 
 
 class NotFoundError(RefusedError):
-    """No such model, version or label is served."""
+    """The server has no such model, version or label."""
 
 
 class NotAllowedError(RefusedError):
@@ -66,7 +63,7 @@ class NotAllowedError(RefusedError):
 
 
 class OverloadedError(RefusedError):
-    """The server has too much to do, or is about to end; tried as often as allowed."""
+    """The server is overloaded or shuts down; all allowed retries are used up."""
 
 
 class ServerFailureError(RefusedError):
@@ -78,9 +75,9 @@ _KINDS: dict[Code, tuple[type[RefusedError], str]] = {
     Code.FAILED_PRECONDITION: (InvalidRequestError, ""),
     Code.OUT_OF_RANGE: (InvalidRequestError, ""),
     Code.UNIMPLEMENTED: (InvalidRequestError, ""),
-    Code.NOT_FOUND: (NotFoundError, "; name a model, and a version, that it serves"),
-    Code.UNAUTHENTICATED: (NotAllowedError, "; give the token that it wants"),
-    Code.PERMISSION_DENIED: (NotAllowedError, "; use a token or certificate that may do this"),
+    Code.NOT_FOUND: (NotFoundError, "; name a model and a version that the server has"),
+    Code.UNAUTHENTICATED: (NotAllowedError, "; send the token that the server requires"),
+    Code.PERMISSION_DENIED: (NotAllowedError, "; use a token or a certificate with this permission"),
     Code.RESOURCE_EXHAUSTED: (OverloadedError, "; try again later, or with smaller batches"),
     Code.UNAVAILABLE: (OverloadedError, "; try again later"),
     Code.DEADLINE_EXCEEDED: (OverloadedError, "; try again later, with smaller batches or a longer timeout"),
@@ -88,14 +85,30 @@ _KINDS: dict[Code, tuple[type[RefusedError], str]] = {
 
 
 def refusal(server: str, code: Code, message: str) -> RefusedError:
-    """The error for what a server said.
+    """Returns the error for a server's error message.
 
     Args:
-        server: Its address.
-        code: Its code.
-        message: Its words; only the first line is for people.
+        server: Address of the server.
+        code: Canonical code.
+        message: The server's message; only its first line is meant for users.
     """
-    # TensorFlow appends the nodes of the graph, behind a line break or a tab.
+    # TensorFlow appends the graph's nodes, after a line break or a tab.
     reason = (message.strip().splitlines() or [code.name])[0].split("\t")[0].strip()
-    kind, cure = _KINDS.get(code, (ServerFailureError, "; its log says more"))
-    return kind(f"{server} says: {reason.rstrip('.')}{cure}", code, reason)
+    kind, cure = _KINDS.get(code, (ServerFailureError, "; see the server's log"))
+    return kind(f"{server} answered: {reason.rstrip('.')}{cure}", code, reason)
+
+
+def unreachable(server: str, reason: str, *, secure: bool) -> ServerUnreachableError:
+    """Returns the error for a connection that could not be made.
+
+    Args:
+        server: Address of the server.
+        reason: Cause, as the library reports it.
+        secure: Whether the connection uses TLS.
+    """
+    # With TLS 1.3 a server that requires a client certificate just closes the connection.
+    hint = ", or pass a client certificate if the server requires one" if secure else ""
+    return ServerUnreachableError(
+        f"no model server answers at {server}: {reason.rstrip('.')}; start one with `vision-tfx serve`, or correct "
+        f"the address{hint}"
+    )

@@ -1,4 +1,4 @@
-"""A client's gRPC side: TensorFlow Serving's services, answering what REST answers. Imports TensorFlow."""
+"""Client transport over gRPC: TensorFlow Serving's services, with answers as over REST. Imports TensorFlow."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,30 +19,30 @@ from tensorflow_serving.apis import (
 )
 
 from serving.client.errors import (
-    CERTIFICATE_HINT,
     ModelClientError,
     ServerTimeoutError,
-    ServerUnreachableError,
     UnexpectedAnswerError,
     refusal,
+    unreachable,
 )
-from serving.client.metadata import ModelMetadata
-from serving.client.settings import ClientSettings
+from serving.client.metadata import DEFAULT_SIGNATURE, ModelMetadata
+from serving.client.settings import MAX_BACKOFF_SECONDS, ClientSettings
 from serving.errors import Code
 from serving.model_spec import ModelSpec
-from serving.saved_model_files import DEFAULT_SIGNATURE
 
-_UNLIMITED = -1  # 4 MB is what gRPC would take of an answer
-_MOST_TRIES = 5  # gRPC's own limit
+_UNLIMITED = -1  # gRPC refuses answers above 4 MB by default
+_MAX_TRIES = 5  # gRPC ignores a higher maxAttempts
+# gRPC reports every failure to connect as UNAVAILABLE, as it does an overloaded server; only the words differ.
+_CONNECTION_WORDS = ("connect", "socket", "resolution", "Handshake", "handshake", "Name or service", "unreachable")
 
 
 class GrpcTransport:
-    """Asks a server over gRPC. Thread-safe.
+    """`Transport` over gRPC. Thread-safe.
 
     Args:
-        address: "host:port".
-        secure: Whether over TLS.
-        settings: Timeouts, retries, token, certificates.
+        address: Host and port, "localhost:8500".
+        secure: Whether the connection uses TLS.
+        settings: Timeouts, retries, credentials. gRPC connects within `timeout` and tries at most 5 times.
     """
 
     def __init__(self, address: str, secure: bool, settings: ClientSettings) -> None:
@@ -52,7 +52,7 @@ class GrpcTransport:
         options = [
             ("grpc.max_receive_message_length", _UNLIMITED),
             ("grpc.max_send_message_length", _UNLIMITED),
-            ("grpc.service_config", _service_config(settings.retries)),
+            ("grpc.service_config", _service_config(settings)),
         ]
         if secure:
             self._channel = grpc.secure_channel(address, _credentials(settings), options)
@@ -63,7 +63,7 @@ class GrpcTransport:
         self._types: dict[ModelSpec, dict[str, str]] = {}
 
     def predict(self, spec: ModelSpec, inputs: Mapping[str, Any]) -> Any:
-        """Runs a signature: nested lists by name, texts as str but for names that end in "_bytes"."""
+        """Runs a signature; see `Transport.predict`. Always returns a dictionary."""
         request = predict_pb2.PredictRequest(model_spec=_proto(spec))
         types = self._input_types(spec)
         for name, value in inputs.items():
@@ -71,38 +71,38 @@ class GrpcTransport:
         try:
             answer = self._call(self._predictions.Predict, request)
         except ModelClientError:
-            self._types.pop(spec, None)  # a new version may have other types
+            self._types.pop(spec, None)  # a new version may have inputs of other types
             raise
         return {name: _values(name, tensor) for name, tensor in answer.outputs.items()}
 
     def status(self, spec: ModelSpec) -> Any:
-        """The status, as REST writes it."""
+        """Returns the status of a model's versions; see `Transport.status`."""
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=_proto(spec))
         return _json(self._call(self._models.GetModelStatus, request))
 
     def metadata(self, spec: ModelSpec) -> Any:
-        """The metadata, as REST writes it."""
+        """Returns the signatures of a version; see `Transport.metadata`."""
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             model_spec=_proto(spec), metadata_field=["signature_def"]
         )
         return _json(self._call(self._predictions.GetModelMetadata, request))
 
     def models(self) -> Any:
-        """There is no such call.
+        """Raises: TensorFlow Serving's gRPC services have no such method.
 
         Raises:
             UnexpectedAnswerError: Always.
         """
-        raise UnexpectedAnswerError(f"{self.address} cannot list its models over gRPC; name one of them")
+        raise UnexpectedAnswerError(f"{self.address} cannot list its models over gRPC; name the model")
 
     def close(self) -> None:
         """Closes the channel."""
         self._channel.close()
 
     def _input_types(self, spec: ModelSpec) -> dict[str, str]:
-        """Types of the signature's inputs: a list of numbers does not say its own."""
+        """Returns the types of a signature's inputs, which a list of numbers does not carry."""
         if spec not in self._types:
-            unsigned = ModelSpec(spec.name, spec.version, spec.version_label)
+            unsigned = ModelSpec(spec.name, spec.version, spec.label)
             signatures = ModelMetadata.from_json(self.metadata(unsigned)).signatures
             found = signatures.get(spec.signature_name or DEFAULT_SIGNATURE)
             self._types[spec] = {name: info.dtype for name, info in found.inputs.items()} if found else {}
@@ -112,33 +112,27 @@ class GrpcTransport:
         try:
             return method(request, timeout=self._timeout, metadata=self._headers)
         except grpc.RpcError as error:
-            raise self._no_answer(error) from error
+            raise self._error(error) from error
 
-    def _no_answer(self, error: Any) -> ModelClientError:
-        code, said = Code[error.code().name], error.details() or ""
+    def _error(self, error: Any) -> ModelClientError:
+        code, details = Code[error.code().name], error.details() or ""
         if code is Code.DEADLINE_EXCEEDED:
             return ServerTimeoutError(
-                f"{self.address} did not answer in {self._timeout:g} s; send smaller batches, or allow it more time"
+                f"{self.address} did not answer in {self._timeout:g} s; send smaller batches, or allow a longer timeout"
             )
-        # What gRPC itself says of a connection, in its many words.
-        lost = ("connect", "socket", "resolution", "Handshake", "handshake", "Name or service", "unreachable")
-        hint = CERTIFICATE_HINT if self.address.startswith("grpcs") else ""
-        if code is Code.UNAVAILABLE and any(word in said for word in lost):
-            return ServerUnreachableError(
-                f"no model server answers at {self.address}: {said.splitlines()[0].rstrip('.')}; start one "
-                f"(`vision-tfx serve`), or give another address{hint}"
-            )
-        return refusal(self.address, code, said)
+        if code is Code.UNAVAILABLE and any(word in details for word in _CONNECTION_WORDS):
+            return unreachable(self.address, details.splitlines()[0], secure=self.address.startswith("grpcs"))
+        return refusal(self.address, code, details)
 
 
-def _service_config(retries: int) -> str:
-    """Retries with jitter are gRPC's own."""
-    if not retries:
+def _service_config(settings: ClientSettings) -> str:
+    """Returns the configuration of gRPC's own retries, which include jitter."""
+    if not settings.retries:
         return "{}"
     policy = {
-        "maxAttempts": min(retries + 1, _MOST_TRIES),
-        "initialBackoff": "0.1s",
-        "maxBackoff": "5s",
+        "maxAttempts": min(settings.retries + 1, _MAX_TRIES),
+        "initialBackoff": f"{settings.backoff:.3f}s",
+        "maxBackoff": f"{max(settings.backoff, MAX_BACKOFF_SECONDS):g}s",
         "backoffMultiplier": 2,
         "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
     }
@@ -156,8 +150,8 @@ def _proto(spec: ModelSpec) -> Any:
     proto = model_pb2.ModelSpec(name=spec.name, signature_name=spec.signature_name)
     if spec.version is not None:
         proto.version.value = spec.version
-    elif spec.version_label is not None:
-        proto.version_label = spec.version_label
+    elif spec.label is not None:
+        proto.version_label = spec.label
     return proto
 
 
@@ -172,7 +166,7 @@ def _tensor(name: str, value: Any, type_name: str | None) -> Any:
 def _values(name: str, tensor: Any) -> Any:
     array = tf.make_ndarray(tensor)
     if array.dtype == object and not name.endswith("_bytes"):
-        array = np.vectorize(lambda each: each.decode(errors="replace"), otypes=[object])(array)
+        array = np.vectorize(lambda text: text.decode(errors="replace"), otypes=[object])(array)
     return array.tolist()
 
 

@@ -1,4 +1,4 @@
-"""Many images, many requests: batches, several of them under way, and one bad image that spoils no other."""
+"""Classification of many images: batches, several of them in flight, and one bad image does not affect the others."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,17 +12,16 @@ from serving.client.errors import ImageUnreadableError, InvalidRequestError, Mod
 from serving.local import Prediction
 
 Image = bytes | str | PathLike[str]
-_BATCH_BYTES = 16 * 2**20  # as base64 21 MiB, a fifth of what a server takes
 
 
 @dataclass(frozen=True)
 class ImageAnswer:
-    """What became of one image.
+    """Outcome for one image: a prediction or an error.
 
     Args:
-        image: As it was given.
-        prediction: What the model says of it; none if there is an error.
-        error: Why there is no prediction.
+        image: The image as the caller gave it: encoded bytes, or a path.
+        prediction: The model's prediction; None if there is an error.
+        error: Reason why there is no prediction; None if there is one.
     """
 
     image: Image
@@ -31,46 +30,60 @@ class ImageAnswer:
 
 
 @dataclass(frozen=True)
-class _Read:
+class LoadedImage:
+    """An image with the content of its file.
+
+    Args:
+        image: The image as the caller gave it.
+        content: Encoded bytes; None if the file cannot be read.
+        error: Reason why the file cannot be read; None if it can.
+    """
+
     image: Image
     content: bytes | None
     error: ModelClientError | None = None
 
 
-def batches(images: Iterable[Image], size: int) -> Iterator[list[_Read]]:
-    """Reads images and groups them: at most `size`, and where there are several at most 16 MiB."""
-    batch: list[_Read] = []
-    weight = 0
+def batches(images: Iterable[Image], size: int, max_bytes: int) -> Iterator[list[LoadedImage]]:
+    """Reads images lazily and groups them into batches.
+
+    Args:
+        images: Encoded bytes, or paths.
+        size: Largest number of images in a batch.
+        max_bytes: Largest number of bytes in a batch; a larger image forms a batch of its own.
+    """
+    batch: list[LoadedImage] = []
+    total = 0
     for image in images:
-        read = _read(image)
-        length = len(read.content or b"")
-        if batch and (len(batch) == size or weight + length > _BATCH_BYTES):
+        loaded = _load(image)
+        length = len(loaded.content or b"")
+        if batch and (len(batch) == size or total + length > max_bytes):
             yield batch
-            batch, weight = [], 0
-        batch.append(read)
-        weight += length
+            batch, total = [], 0
+        batch.append(loaded)
+        total += length
     if batch:
         yield batch
 
 
-def _read(image: Image) -> _Read:
+def _load(image: Image) -> LoadedImage:
     if isinstance(image, bytes):
-        return _Read(image, image)
+        return LoadedImage(image, image)
     try:
-        return _Read(image, Path(image).read_bytes())
+        return LoadedImage(image, Path(image).read_bytes())
     except OSError as error:
-        why = ImageUnreadableError(f"the image {image} cannot be read: {error.strerror}; check its path")
-        return _Read(image, None, why)
+        reason = f"cannot read the image {image}: {error.strerror}; check the path"
+        return LoadedImage(image, None, ImageUnreadableError(reason))
 
 
-def answered(batch: list[_Read], ask: Callable[[list[bytes]], list[Prediction]]) -> list[ImageAnswer]:
-    """The answers of one batch, in order.
+def answer_batch(batch: list[LoadedImage], predict: Callable[[list[bytes]], list[Prediction]]) -> list[ImageAnswer]:
+    """Returns the answers for one batch, in order.
 
     Args:
-        batch: Images, some of them unreadable.
-        ask: Answers encoded images; an `InvalidRequestError` may be about any of them.
+        batch: Images, some of which may be unreadable.
+        predict: Runs the model on encoded images; an `InvalidRequestError` may be the fault of any of them.
     """
-    outcomes = iter(_outcomes([each.content for each in batch if each.content is not None], ask))
+    outcomes = iter(_outcomes([each.content for each in batch if each.content is not None], predict))
     answers = []
     for each in batch:
         outcome = next(outcomes) if each.content is not None else each.error
@@ -82,29 +95,35 @@ def answered(batch: list[_Read], ask: Callable[[list[bytes]], list[Prediction]])
 
 
 def _outcomes(
-    images: list[bytes], ask: Callable[[list[bytes]], list[Prediction]]
+    images: list[bytes], predict: Callable[[list[bytes]], list[Prediction]]
 ) -> list[Prediction | InvalidRequestError]:
     if not images:
         return []
     try:
-        return list(ask(images))
+        return list(predict(images))
     except InvalidRequestError as error:
-        # One bad image fails its whole request; alone, it fails alone.
+        # One bad image fails its whole request; halving the batch isolates it.
         if len(images) == 1:
             return [error]
     middle = len(images) // 2
-    return _outcomes(images[:middle], ask) + _outcomes(images[middle:], ask)
+    return _outcomes(images[:middle], predict) + _outcomes(images[middle:], predict)
 
 
-def in_order(
-    work: Callable[[list[_Read]], list[ImageAnswer]], given: Iterable[list[_Read]], concurrency: int
+def answer_in_order(
+    answer: Callable[[list[LoadedImage]], list[ImageAnswer]], given: Iterable[list[LoadedImage]], concurrency: int
 ) -> Iterator[ImageAnswer]:
-    """Does work on threads and yields its results in order, with no more under way than are allowed."""
+    """Answers batches on threads and yields the answers in order.
+
+    Args:
+        answer: Answers one batch; called on several threads at the same time.
+        given: The batches; each is read only when a thread is about to become free.
+        concurrency: Number of batches in flight at the same time.
+    """
     with ThreadPoolExecutor(concurrency, "images") as pool:
         waiting: deque[Future[list[ImageAnswer]]] = deque()
         try:
             for batch in given:
-                waiting.append(pool.submit(work, batch))
+                waiting.append(pool.submit(answer, batch))
                 if len(waiting) >= concurrency:
                     yield from waiting.popleft().result()
             while waiting:
@@ -114,28 +133,36 @@ def in_order(
                 future.cancel()
 
 
-def rows(outputs: Mapping[str, Any], count: int, server: str) -> list[Prediction]:
-    """A model's outputs, image by image.
+def predictions_by_image(outputs: Mapping[str, Any], count: int, server: str) -> list[Prediction]:
+    """Splits a model's outputs into one prediction per image.
 
     Args:
-        outputs: Nested lists by name; the first axis is the images.
-        count: Of images.
-        server: Its address, for errors.
+        outputs: Nested lists by name of output; the first axis is the images.
+        count: Number of images.
+        server: Address of the server, for error messages.
 
     Raises:
-        UnexpectedAnswerError: They have another number of rows, or neither labels nor figures.
+        UnexpectedAnswerError: The number of rows differs, or the outputs are neither labels nor single numbers.
+
+    Example:
+        >>> [prediction] = predictions_by_image({"classes": [["7", "1"]], "scores": [[0.9, 0.1]]}, 1, "memory")
+        >>> prediction.classes, prediction.scores
+        (('7', '1'), (0.9, 0.1))
     """
     if any(not isinstance(values, list) or len(values) != count for values in outputs.values()):
-        raise UnexpectedAnswerError(f"{server} answers {count} images with another number of rows; name another model")
-    labelled = "classes" in outputs and "scores" in outputs
-    figures = sorted(name for name, values in outputs.items() if not isinstance(values[0], list | str | bytes))
-    if not labelled and not figures:
         raise UnexpectedAnswerError(
-            f"the model at {server} answers {', '.join(outputs)}, and no classes with scores; use `ModelClient.predict`"
+            f"{server} answered {count} images with another number of rows; name a model that classifies images"
+        )
+    labelled = "classes" in outputs and "scores" in outputs
+    numeric = sorted(name for name, values in outputs.items() if not isinstance(values[0], list | str | bytes))
+    if not labelled and not numeric:
+        raise UnexpectedAnswerError(
+            f"the model at {server} has the outputs {', '.join(outputs)}, but no classes with scores; use "
+            "`ModelClient.predict`"
         )
     predictions = []
     for i in range(count):
-        numbers = {name: float(outputs[name][i]) for name in figures}
+        numbers = {name: float(outputs[name][i]) for name in numeric}
         if labelled:
             classes = tuple(map(str, outputs["classes"][i]))
             predictions.append(Prediction(classes, tuple(map(float, outputs["scores"][i])), numbers))

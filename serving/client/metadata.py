@@ -1,39 +1,46 @@
-"""What a server says of its models, as plain records. Standard library only."""
+"""Models, versions and signatures as a server reports them. Standard library only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+DEFAULT_SIGNATURE = "serving_default"
+
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """A tensor of a signature.
+    """Type and shape of one input or output of a signature.
 
     Args:
-        dtype: Such as "DT_FLOAT" or "DT_STRING".
-        shape: Lengths, None where unknown; None for an unknown rank.
+        dtype: Protobuf name of the type, such as "DT_FLOAT" or "DT_STRING".
+        shape: Lengths of the axes, None where a length is unknown; None if the rank is unknown.
     """
 
     dtype: str
     shape: tuple[int | None, ...] | None
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> "TensorInfo":
-        """From protobuf's JSON, in which defaults may be missing."""
-        shape = said.get("tensor_shape", {})
+    def from_json(cls, document: Mapping[str, Any]) -> "TensorInfo":
+        """Parses protobuf's JSON form, which leaves default values out."""
+        shape = document.get("tensor_shape", {})
         sizes = [int(dim.get("size", 0)) for dim in shape.get("dim", ())]
         lengths = tuple(None if size < 0 else size for size in sizes)
-        return cls(said.get("dtype", "DT_INVALID"), None if shape.get("unknown_rank") else lengths)
+        return cls(document.get("dtype", "DT_INVALID"), None if shape.get("unknown_rank") else lengths)
 
 
 @dataclass(frozen=True)
 class SignatureInfo:
-    """A function that a model offers.
+    """One signature of a model.
 
     Args:
-        method: Such as "tensorflow/serving/predict".
-        inputs: By name.
-        outputs: By name.
+        method: Method name, such as "tensorflow/serving/predict".
+        inputs: Input tensors by name.
+        outputs: Output tensors by name.
+
+    Example:
+        >>> images = TensorInfo("DT_STRING", (None,))
+        >>> SignatureInfo("tensorflow/serving/predict", {"image_bytes": images}, {}).image_input
+        'image_bytes'
     """
 
     method: str
@@ -42,7 +49,7 @@ class SignatureInfo:
 
     @property
     def image_input(self) -> str | None:
-        """The input that takes encoded images: the only one, of strings, one per image. None if there is no such."""
+        """Name of the only input, if it accepts encoded images (one string per image); None otherwise."""
         shapes = ((None,), None)
         named = [name for name, info in self.inputs.items() if info.dtype == "DT_STRING" and info.shape in shapes]
         return named[0] if len(named) == len(self.inputs) == 1 else None
@@ -50,12 +57,12 @@ class SignatureInfo:
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """A version of a model.
+    """One version of a model, with its signatures.
 
     Args:
-        name: Of the model.
-        version: The one that answered.
-        signatures: By name.
+        name: Name of the model.
+        version: Number of the version that answered.
+        signatures: Signatures by name.
     """
 
     name: str
@@ -63,20 +70,20 @@ class ModelMetadata:
     signatures: Mapping[str, SignatureInfo]
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> "ModelMetadata":
-        """From the answer of `/metadata`.
+    def from_json(cls, document: Mapping[str, Any]) -> "ModelMetadata":
+        """Parses the answer of `GET /v1/models/NAME/metadata`.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: It is none.
+            KeyError, TypeError, ValueError, AttributeError: The document has another form.
         """
-        spec = said["model_spec"]
+        spec = document["model_spec"]
         signatures = {
             name: SignatureInfo(
                 each.get("method_name", ""),
                 {alias: TensorInfo.from_json(info) for alias, info in each.get("inputs", {}).items()},
                 {alias: TensorInfo.from_json(info) for alias, info in each.get("outputs", {}).items()},
             )
-            for name, each in said["metadata"]["signature_def"]["signature_def"].items()
+            for name, each in document["metadata"]["signature_def"]["signature_def"].items()
             if name != "__saved_model_init_op"
         }
         return cls(spec.get("name", ""), int(spec["version"]), signatures)
@@ -84,12 +91,16 @@ class ModelMetadata:
 
 @dataclass(frozen=True)
 class VersionState:
-    """What a server does with a version of a model.
+    """State of one version of a model on a server.
 
     Args:
-        version: Its number.
+        version: Number of the version.
         state: "START", "LOADING", "AVAILABLE", "UNLOADING" or "END".
-        error: Why it could not be loaded; empty if nothing went wrong.
+        error: Reason why the version could not be loaded; empty without an error.
+
+    Example:
+        >>> VersionState.from_json({"version": "3", "state": "AVAILABLE"})
+        VersionState(version=3, state='AVAILABLE', error='')
     """
 
     version: int
@@ -98,14 +109,14 @@ class VersionState:
 
     @property
     def available(self) -> bool:
-        """Whether it answers."""
+        """Whether the version answers requests."""
         return self.state == "AVAILABLE"
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> "VersionState":
-        """From one entry of a status.
+    def from_json(cls, document: Mapping[str, Any]) -> "VersionState":
+        """Parses one entry of a model's status.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: It is none.
+            KeyError, TypeError, ValueError, AttributeError: The document has another form.
         """
-        return cls(int(said["version"]), said["state"], said.get("status", {}).get("error_message", ""))
+        return cls(int(document["version"]), document["state"], document.get("status", {}).get("error_message", ""))

@@ -1,92 +1,86 @@
-"""A client of model servers that speak TensorFlow Serving's protocol. Importing it takes a tenth of a second.
-
-from serving.client import ModelClient
-
-with ModelClient("http://localhost:8501", model="digits-dbn") as client:
-    print(client.classify_image("seven.png").classes[0])
-"""
+"""Client of model servers that speak TensorFlow Serving's protocol; importing it takes a tenth of a second."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
-from urllib.parse import urlsplit
+from typing import Any, Self
 
 from serving.client.errors import InvalidRequestError, ModelClientError, UnexpectedAnswerError
-from serving.client.images import Image, ImageAnswer, answered, batches, in_order, rows
-from serving.client.metadata import ModelMetadata, SignatureInfo, VersionState
+from serving.client.images import Image, ImageAnswer, answer_batch, answer_in_order, batches, predictions_by_image
+from serving.client.metadata import DEFAULT_SIGNATURE, ModelMetadata, SignatureInfo, VersionState
 from serving.client.settings import ClientSettings
+from serving.client.transport import Transport, open_transport
 from serving.local import Prediction
 from serving.model_spec import ModelSpec
-from serving.saved_model_files import DEFAULT_SIGNATURE
-
-_GRPC_PORT = 8500
-
-
-class Transport(Protocol):
-    """Carries requests; REST and gRPC answer alike."""
-
-    address: str
-
-    def predict(self, spec: ModelSpec, inputs: Mapping[str, Any]) -> Any:
-        """Values by name; REST gives the value alone where the signature has one output."""
-
-    def status(self, spec: ModelSpec) -> Any:
-        """The status as JSON."""
-
-    def metadata(self, spec: ModelSpec) -> Any:
-        """The metadata as JSON."""
-
-    def models(self) -> Any:
-        """The list of models as JSON, where the server has one."""
-
-    def close(self) -> None:
-        """Closes the connections."""
 
 
 class ModelClient:
-    """Asks a model server, `vision-tfx serve` or TensorFlow Serving. Thread-safe.
+    """Client of a model server: `vision-tfx serve` or TensorFlow Serving. Thread-safe.
 
     Args:
         base_url: "http://HOST:PORT" or "https://..." for REST, which needs no TensorFlow; "grpc://HOST:PORT" or
-            "grpcs://..." for gRPC, which needs the extra `serving`.
-        model: Name of the model, where a call does not say another.
-        version: Its version; none, with no label either, means the newest.
-        label: A version's label, such as "canary"; not together with a version.
-        timeout: Seconds that one try may take.
-        connect_timeout: Seconds to connect in.
-        retries: Further tries after a lost connection, a timeout or an answer that says overloaded (429, 502, 503,
-            504), with growing pauses and jitter.
-        token: Bearer token.
-        ca_file: PEM file of the certificate authority to trust; none means the system's.
-        client_certificate: PEM files of certificate and key, for servers that want one.
-        concurrency: Batches of images under way at the same time.
+            "grpcs://..." for gRPC, which needs the extra `serving`. Ignored if there is a `transport`.
+        model: Name of the model for calls that name no other.
+        version: Version of that model; None, without a label, means the newest available one.
+        label: Version label, such as "canary"; None for no label. Not together with a version.
+        timeout: Seconds after which one try is given up.
+        connect_timeout: Seconds after which one attempt to connect is given up.
+        retries: Number of further tries after a lost connection, a timeout or an overloaded server (429, 502, 503,
+            504), with growing, random pauses.
+        backoff: Seconds of the first pause between tries.
+        token: Bearer token; None sends none.
+        ca_file: PEM file of the certificate authority to trust; None means the system's authorities.
+        client_certificate: PEM files of certificate and private key, for servers that require a client certificate.
+        concurrency: Number of batches of images in flight at the same time.
+        batch_bytes: Bytes of encoded images after which a batch ends.
+        transport: Carrier of the requests; None opens the REST or gRPC transport that `base_url` names.
 
     Raises:
-        ValueError: An address of another form, a setting out of range, a version and a label.
-        ModelClientError: gRPC is asked for, and not installed.
+        ValueError: The URL has another form, a setting is out of range, or version and label are both given.
+        ModelClientError: The URL names gRPC, which is not installed.
+
+    Example:
+        A server answers over the network; a transport of one's own answers here::
+
+            with ModelClient("http://localhost:8501", model="digits-dbn") as client:
+                print(client.classify_image("seven.png").classes[0])
+
+        >>> class Sevens:
+        ...     address = "memory"
+        ...     def metadata(self, spec):
+        ...         images = {"image_bytes": {"dtype": "DT_STRING", "tensor_shape": {"dim": [{"size": "-1"}]}}}
+        ...         signatures = {"signature_def": {"serving_default": {"inputs": images}}}
+        ...         return {"model_spec": {"version": "3"}, "metadata": {"signature_def": signatures}}
+        ...     def predict(self, spec, inputs):
+        ...         rows = len(inputs["image_bytes"])
+        ...         return {"classes": [["7", "1"]] * rows, "scores": [[0.9, 0.1]] * rows}
+        >>> ModelClient(transport=Sevens(), model="digits-dbn").classify_image(b"a PNG file").classes
+        ('7', '1')
     """
 
     def __init__(
         self,
-        base_url: str,
+        base_url: str = "",
         *,
         model: str = "default",
         version: int | None = None,
         label: str | None = None,
-        timeout: float = 30.0,
-        connect_timeout: float = 5.0,
-        retries: int = 3,
+        timeout: float = ClientSettings.timeout,
+        connect_timeout: float = ClientSettings.connect_timeout,
+        retries: int = ClientSettings.retries,
+        backoff: float = ClientSettings.backoff,
         token: str | None = None,
         ca_file: str | None = None,
         client_certificate: tuple[str, str] | None = None,
-        concurrency: int = 4,
+        concurrency: int = ClientSettings.concurrency,
+        batch_bytes: int = ClientSettings.batch_bytes,
+        transport: Transport | None = None,
     ) -> None:
         self._spec = _spec(model, version, label)
         self._settings = ClientSettings(
-            timeout, connect_timeout, retries, token, ca_file, client_certificate, concurrency
+            timeout, connect_timeout, retries, backoff, token, ca_file, client_certificate, concurrency, batch_bytes
         )
-        self._transport = _transport(base_url, self._settings)
-        self._known: dict[ModelSpec, ModelMetadata] = {}
+        self._transport = transport or open_transport(base_url, self._settings)
+        self._metadata: dict[ModelSpec, ModelMetadata] = {}
 
     def predict(
         self,
@@ -97,115 +91,118 @@ class ModelClient:
         label: str | None = None,
         signature_name: str = "",
     ) -> dict[str, Any]:
-        """Runs a signature, of any model.
+        """Runs a signature of any model.
 
         Args:
-            inputs: Values by name of input, each with the batch as its first axis where the model wants one: nested
-                lists, numbers, texts, bytes, arrays. A value alone where the signature has one input.
-            model: Name; none means the client's.
-            version: Version; none means the client's.
-            label: Label; none means the client's.
-            signature_name: Which signature; empty means "serving_default".
+            inputs: Values by name of input: nested lists, numbers, strings, bytes or arrays, whose first axis is the
+                batch if the model expects one. A value alone is accepted if the signature has one input.
+            model: Name of the model; None means the client's.
+            version: Version; None means the client's.
+            label: Version label; None means the client's.
+            signature_name: Name of the signature; empty means "serving_default".
 
         Returns:
-            Nested lists by name of output; texts as str, and as bytes where the name ends in "_bytes".
+            Nested lists by name of output. Strings are str, or bytes if the output's name ends in "_bytes".
 
         Raises:
-            ModelClientError: There is no answer; its subclass says why.
+            ModelClientError: There is no answer; the subclass states why.
         """
-        spec = self._asked(model, version, label, signature_name)
+        spec = self._resolve(model, version, label, signature_name)
         try:
             if not isinstance(inputs, Mapping):
                 inputs = {self._only(spec, "input"): inputs}
             outputs = self._transport.predict(spec, inputs)
         except InvalidRequestError:
-            self._known.pop(spec, None)  # a new version may have another signature
+            self._metadata.pop(spec, None)  # a new version may have another signature
             raise
         return outputs if isinstance(outputs, dict) else {self._only(spec, "output"): outputs}
 
-    def classify_image(self, image: Image, **asked: Any) -> Prediction:
-        """What the model says of one image.
+    def classify_image(self, image: Image, **spec: Any) -> Prediction:
+        """Returns the model's prediction for one image.
 
         Args:
-            image: An encoded file, as bytes or as its path: JPEG, PNG, GIF or BMP, as the model allows.
-            **asked: `model`, `version`, `label` or `signature_name`, as in `predict`.
+            image: Encoded image, as bytes or as the path of its file: JPEG, PNG, GIF or BMP, as the model allows.
+            **spec: `model`, `version`, `label` or `signature_name`, as in `predict`.
 
         Returns:
-            The best labels with their scores, or the figures of other models.
+            The best labels with their scores; for other models, one number per output.
 
         Raises:
             ModelClientError: There is no answer; `InvalidRequestError` if the model cannot decode the image.
         """
-        [answer] = self.classify_images([image], **asked)
+        [answer] = self.classify_images([image], **spec)
         if answer.error is not None:
             raise answer.error
         return answer.prediction or Prediction()
 
-    def classify_images(self, images: Iterable[Image], *, batch_size: int = 32, **asked: Any) -> Iterator[ImageAnswer]:
-        """What the model says of many images: in batches, several of them under way, answers in order.
+    def classify_images(self, images: Iterable[Image], *, batch_size: int = 32, **spec: Any) -> Iterator[ImageAnswer]:
+        """Yields the model's predictions for many images, in order, with several batches in flight.
 
         Args:
-            images: Encoded files, as bytes or as their paths; read when their turn comes.
-            batch_size: Images per request, at least 1; a request ends at 16 MiB too.
-            **asked: `model`, `version`, `label` or `signature_name`, as in `predict`.
+            images: Encoded images, as bytes or as paths; a file is read shortly before its batch is sent.
+            batch_size: Largest number of images per request, at least 1; `batch_bytes` bounds the request, too.
+            **spec: `model`, `version`, `label` or `signature_name`, as in `predict`.
 
         Yields:
-            One answer per image. An image that cannot be read or decoded has an error, and spoils no other.
+            One answer per image. An image that cannot be read or decoded has an error and does not affect the others.
 
         Raises:
-            ModelClientError: The server cannot be asked, or the model takes no images.
-            ValueError: A batch size below 1.
+            ModelClientError: There is no answer, or the model does not accept images.
+            ValueError: The batch size is below 1.
         """
         if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-        spec = self._asked(**asked)
-        name = self._image_input(spec)
+            raise ValueError(f"batch_size is {batch_size}; use a value of at least 1")
+        resolved = self._resolve(**spec)
+        name = self._image_input(resolved)
 
-        def ask(batch: list[bytes]) -> list[Prediction]:
-            return rows(self.predict({name: batch}, **_words(spec)), len(batch), self._transport.address)
+        def predict(batch: list[bytes]) -> list[Prediction]:
+            outputs = self.predict({name: batch}, **_arguments(resolved))
+            return predictions_by_image(outputs, len(batch), self._transport.address)
 
-        yield from in_order(lambda batch: answered(batch, ask), batches(images, batch_size), self._settings.concurrency)
+        settings = self._settings
+        grouped = batches(images, batch_size, settings.batch_bytes)
+        yield from answer_in_order(lambda batch: answer_batch(batch, predict), grouped, settings.concurrency)
 
     def status(
         self, *, model: str | None = None, version: int | None = None, label: str | None = None
     ) -> list[VersionState]:
-        """What the server does with a model's versions, newest first.
+        """Returns the states of a model's versions, newest first.
 
         Raises:
-            ModelClientError: There is no answer; `NotFoundError` if it has no such model.
+            ModelClientError: There is no answer; `NotFoundError` if the server has no such model.
         """
-        said = self._transport.status(self._asked(model, version, label))
+        document = self._transport.status(self._resolve(model, version, label))
         try:
-            states = [VersionState.from_json(each) for each in said["model_version_status"]]
+            states = [VersionState.from_json(each) for each in document["model_version_status"]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._strange("status") from error
+            raise self._unexpected("status") from error
         return sorted(states, key=lambda each: -each.version)
 
     def metadata(
         self, *, model: str | None = None, version: int | None = None, label: str | None = None
     ) -> ModelMetadata:
-        """The version that answers, and its signatures.
+        """Returns the version that answers requests, with its signatures.
 
         Raises:
             ModelClientError: There is no answer; `NotFoundError` if no such version is available.
         """
-        said = self._transport.metadata(self._asked(model, version, label))
+        document = self._transport.metadata(self._resolve(model, version, label))
         try:
-            return ModelMetadata.from_json(said)
+            return ModelMetadata.from_json(document)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._strange("metadata") from error
+            raise self._unexpected("metadata document") from error
 
     def models(self) -> dict[str, list[int]]:
-        """The available versions of every model that the server has, newest first.
+        """Returns the available versions of each of the server's models, newest first.
 
         Raises:
-            ModelClientError: There is no answer. TensorFlow Serving gives none, nor does gRPC.
+            ModelClientError: There is no answer. Only `vision-tfx serve` has a list of models, and only over REST.
         """
-        said = self._transport.models()
+        document = self._transport.models()
         try:
-            return {each["name"]: sorted(map(int, each["versions"]), reverse=True) for each in said["models"]}
+            return {each["name"]: sorted(map(int, each["versions"]), reverse=True) for each in document["models"]}
         except (KeyError, TypeError, ValueError) as error:
-            raise self._strange("list of models") from error
+            raise self._unexpected("list of models") from error
 
     def close(self) -> None:
         """Closes the connections."""
@@ -217,7 +214,7 @@ class ModelClient:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
 
-    def _asked(
+    def _resolve(
         self,
         model: str | None = None,
         version: int | None = None,
@@ -226,84 +223,56 @@ class ModelClient:
     ) -> ModelSpec:
         own = self._spec
         if model is None and version is None and label is None:
-            version, label = own.version, own.version_label
+            version, label = own.version, own.label
         return _spec(model or own.name, version, label, signature_name)
 
     def _signature(self, spec: ModelSpec) -> SignatureInfo:
-        known = self._known.get(spec) or self.metadata(model=spec.name, version=spec.version, label=spec.version_label)
-        self._known[spec] = known
-        wanted = spec.signature_name or DEFAULT_SIGNATURE
-        if wanted not in known.signatures:
+        metadata = self._metadata.get(spec) or self.metadata(model=spec.name, version=spec.version, label=spec.label)
+        self._metadata[spec] = metadata
+        name = spec.signature_name or DEFAULT_SIGNATURE
+        if name not in metadata.signatures:
             raise UnexpectedAnswerError(
-                f"model {spec.name} at {self._transport.address} has no signature {wanted}, only "
-                f"{', '.join(sorted(known.signatures))}; name one of these"
+                f"model {spec.name} at {self._transport.address} has no signature {name}, only "
+                f"{', '.join(sorted(metadata.signatures))}; name one of these"
             )
-        return known.signatures[wanted]
+        return metadata.signatures[name]
 
     def _only(self, spec: ModelSpec, kind: str) -> str:
         signature = self._signature(spec)
         names = list(signature.inputs if kind == "input" else signature.outputs)
         if len(names) != 1:
             raise UnexpectedAnswerError(
-                f"model {spec.name} at {self._transport.address} has the {kind}s {', '.join(names)}; name them"
+                f"model {spec.name} at {self._transport.address} has the {kind}s {', '.join(names)}; pass a dictionary "
+                "by name"
             )
         return names[0]
 
     def _image_input(self, spec: ModelSpec) -> str:
         signature = self._signature(spec)
         if signature.image_input is None:
-            wanted = ", ".join(f"{name} ({info.dtype})" for name, info in signature.inputs.items())
+            inputs = ", ".join(f"{name} ({info.dtype})" for name, info in signature.inputs.items())
             raise UnexpectedAnswerError(
-                f"model {spec.name} at {self._transport.address} takes {wanted}, not encoded images; name another "
-                "model or signature, or use `ModelClient.predict`"
+                f"model {spec.name} at {self._transport.address} has the input {inputs}, not encoded images; name "
+                "another model or signature, or use `ModelClient.predict`"
             )
         return signature.image_input
 
-    def _strange(self, what: str) -> ModelClientError:
+    def _unexpected(self, document: str) -> ModelClientError:
         return UnexpectedAnswerError(
-            f"{self._transport.address} sends a {what} that is not TensorFlow Serving's; check the address"
+            f"{self._transport.address} sent a {document} that is not TensorFlow Serving's; check the address"
         )
 
 
 def _spec(model: str, version: int | None, label: str | None, signature_name: str = "") -> ModelSpec:
     if version is not None and label is not None:
-        raise ValueError(f"a version ({version}) and a label ({label}) cannot be asked for together; give one of them")
+        raise ValueError(f"version {version} and label {label} exclude each other; give one of them")
     return ModelSpec(model, version, label, signature_name)
 
 
-def _words(spec: ModelSpec) -> dict[str, Any]:
+def _arguments(spec: ModelSpec) -> dict[str, Any]:
     return {
         "model": spec.name,
         "version": spec.version,
-        "label": spec.version_label,
+        "label": spec.label,
         "signature_name": spec.signature_name,
     }
-
-
-def _transport(base_url: str, settings: ClientSettings) -> Transport:
-    text = base_url if "://" in base_url else f"http://{base_url}"
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname, url.port
-    except ValueError:
-        host, port = None, None
-    if host is None or url.scheme not in ("http", "https", "grpc", "grpcs") or url.query or url.username:
-        raise ValueError(f"{base_url!r} is no address of a model server; one is http://HOST:8501 or grpc://HOST:8500")
-    if ":" in host:
-        host = f"[{host}]"
-    if url.scheme.startswith("http"):
-        from serving.client.rest_transport import RestTransport  # urllib3 is most of what importing a client costs
-
-        # People copy the address with its path.
-        path = url.path.split("/v1")[0].rstrip("/")
-        return RestTransport(f"{url.scheme}://{host}{f':{port}' if port else ''}{path}", settings)
-    try:
-        import grpc  # noqa: F401
-
-        from serving.client.grpc_transport import GrpcTransport
-    except ImportError as error:
-        raise ModelClientError(
-            f"{base_url} needs gRPC, which is not installed ({error.name}); install vision-tfx[serving], or use REST: "
-            f"http://{host}:8501"
-        ) from error
-    return GrpcTransport(f"{host}:{port or _GRPC_PORT}", url.scheme == "grpcs", settings)

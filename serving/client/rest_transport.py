@@ -1,4 +1,4 @@
-"""A client's REST side: TensorFlow Serving's JSON over HTTP, with retries."""
+"""Client transport over REST: TensorFlow Serving's JSON over HTTP, with retries."""
 
 import base64
 import json
@@ -17,32 +17,37 @@ from urllib3.exceptions import (
 )
 
 from serving.client.errors import (
-    CERTIFICATE_HINT,
     ModelClientError,
     ServerTimeoutError,
     ServerUnreachableError,
     UnexpectedAnswerError,
     refusal,
+    unreachable,
 )
-from serving.client.settings import ClientSettings
+from serving.client.settings import MAX_BACKOFF_SECONDS, ClientSettings
 from serving.errors import Code
 from serving.model_spec import ModelSpec
 
-MODELS_PATH = "/models.json"
-# Worth another try: overloaded, shutting down, a proxy whose server is being replaced, out of time.
+_MODELS_PATH = "/models.json"  # of `vision-tfx serve`
+# Overloaded, shutting down, a proxy whose server is being replaced, timed out: the next try may succeed.
 _RETRIED = (429, 502, 503, 504)
-_FIRST_PAUSE_SECONDS, _JITTER_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 0.25, 5.0
-_CODES = {code.http: code for code in reversed(Code)}  # of several with one status, the first
+_JITTER = 2.5  # longest random lengthening of a pause, as a multiple of the first one
+_CODES = {code.http: code for code in reversed(Code)}  # the first code of each status wins
 _CODES |= {400: Code.INVALID_ARGUMENT, 409: Code.ABORTED, 413: Code.INVALID_ARGUMENT}
 _CODES |= {500: Code.INTERNAL, 502: Code.UNAVAILABLE}
 
 
 class RestTransport:
-    """Asks a server over HTTP or HTTPS. Thread-safe.
+    """`Transport` over HTTP or HTTPS. Thread-safe.
 
     Args:
-        address: Such as "http://localhost:8501", without a path.
-        settings: Timeouts, retries, token, certificates.
+        address: URL of the server, such as "http://localhost:8501", without the API's path.
+        settings: Timeouts, retries, credentials.
+
+    Example:
+        >>> from serving.client.settings import ClientSettings
+        >>> RestTransport("http://localhost:8501", ClientSettings(retries=0)).address
+        'http://localhost:8501'
     """
 
     def __init__(self, address: str, settings: ClientSettings) -> None:
@@ -54,99 +59,90 @@ class RestTransport:
             maxsize=settings.concurrency,
             headers={"Content-Type": "application/json", "Accept-Encoding": "gzip", **token},
             timeout=urllib3.Timeout(connect=settings.connect_timeout, read=settings.timeout),
-            # Inference changes nothing, so a POST is as safe to repeat as a GET.
             retries=urllib3.Retry(
                 total=settings.retries,
                 redirect=False,
                 status_forcelist=_RETRIED,
-                allowed_methods=None,
-                backoff_factor=_FIRST_PAUSE_SECONDS,
-                backoff_jitter=_JITTER_SECONDS,
-                backoff_max=_LONGEST_PAUSE_SECONDS,
+                allowed_methods=None,  # inference changes nothing, so a POST may be repeated like a GET
+                backoff_factor=settings.backoff,
+                backoff_jitter=_JITTER * settings.backoff,
+                backoff_max=MAX_BACKOFF_SECONDS,
                 raise_on_status=False,
-                respect_retry_after_header=False,  # it may ask for hours
+                respect_retry_after_header=False,  # a server could demand a pause of hours
             ),
             **{name: value for name, value in tls.items() if value},  # type: ignore[arg-type]
         )
 
     def predict(self, spec: ModelSpec, inputs: Mapping[str, Any]) -> Any:
-        """Runs a signature in column format.
-
-        Args:
-            spec: Which model.
-            inputs: Nested lists, numbers, texts, bytes or arrays by name.
-
-        Returns:
-            Values by name, or the value alone where the signature has one output.
-        """
+        """Runs a signature in TensorFlow Serving's column format; see `Transport.predict`."""
         body = {"signature_name": spec.signature_name, "inputs": inputs}
         if not spec.signature_name:
             del body["signature_name"]
-        said = self._ask("POST", f"{_path(spec)}:predict", json.dumps(body, default=_plain).encode())
+        document = self._request("POST", f"{_path(spec)}:predict", json.dumps(body, default=_plain).encode())
         try:
-            return _with_bytes(said["outputs"])
+            return _with_bytes(document["outputs"])
         except (KeyError, TypeError, ValueError) as error:
-            raise self._unexpected('its answer has no "outputs"') from error
+            raise self._unexpected('the answer has no "outputs"') from error
 
     def status(self, spec: ModelSpec) -> Any:
-        """The status of a model's versions, as JSON."""
-        return self._ask("GET", _path(spec))
+        """Returns the status of a model's versions; see `Transport.status`."""
+        return self._request("GET", _path(spec))
 
     def metadata(self, spec: ModelSpec) -> Any:
-        """The signatures of a model, as JSON."""
-        return self._ask("GET", f"{_path(spec)}/metadata")
+        """Returns the signatures of a version; see `Transport.metadata`."""
+        return self._request("GET", f"{_path(spec)}/metadata")
 
     def models(self) -> Any:
-        """The models of a `vision-tfx serve`, as JSON; TensorFlow Serving cannot say."""
-        return self._ask("GET", MODELS_PATH)
+        """Returns the models of a `vision-tfx serve`; TensorFlow Serving has no such list."""
+        return self._request("GET", _MODELS_PATH)
 
     def close(self) -> None:
         """Closes all connections."""
         self._pools.clear()
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
+    def _request(self, method: str, path: str, body: bytes | None = None) -> Any:
         try:
             answer = self._pools.request(method, self.address + path, body=body, redirect=False)
         except HTTPError as error:
-            raise self._no_answer(error) from error
+            raise self._connection_error(error) from error
         try:
-            said = json.loads(answer.data) if answer.data else {}
+            document = json.loads(answer.data) if answer.data else {}
         except ValueError as error:
-            raise self._unexpected(f"it answers {answer.status} without JSON") from error
+            raise self._unexpected(f"status {answer.status} without JSON") from error
         if answer.status == 200:
-            return said
+            return document
         if answer.status not in _CODES:
-            raise self._unexpected(f"it answers with status {answer.status}")
-        reason = said.get("error") if isinstance(said, dict) else None
+            raise self._unexpected(f"status {answer.status}")
+        reason = document.get("error") if isinstance(document, dict) else None
         raise refusal(self.address, _CODES[answer.status], str(reason or f"status {answer.status} without a reason"))
 
-    def _no_answer(self, error: HTTPError) -> ModelClientError:
+    def _connection_error(self, error: HTTPError) -> ModelClientError:
         reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
         if isinstance(reason, ReadTimeoutError):
             return ServerTimeoutError(
-                f"{self.address} did not answer in time; send smaller batches, or allow it a longer timeout"
+                f"{self.address} did not answer in time; send smaller batches, or allow a longer timeout"
             )
         if isinstance(reason, SSLError):
             return ServerUnreachableError(
                 f"no secure connection to {self.address}: {reason.args[0]}; check https against http, and the file of "
-                "its certificate authority"
+                "the certificate authority"
             )
-        why = "no connection in time" if isinstance(reason, ConnectTimeoutError) else str(reason)
-        cause = reason.__cause__
-        if isinstance(reason, NewConnectionError) and isinstance(cause, OSError) and cause.strerror:
-            why = cause.strerror
-        elif isinstance(reason.args[-1:], tuple) and reason.args and isinstance(reason.args[-1], OSError):
-            why = reason.args[-1].strerror or str(reason.args[-1])
-        return ServerUnreachableError(
-            f"no model server answers at {self.address}: {why.rstrip('.')}; start one (`vision-tfx serve`), or give "
-            f"another address{CERTIFICATE_HINT if self.address.startswith('https') else ''}"
+        return unreachable(self.address, _cause(reason), secure=self.address.startswith("https"))
+
+    def _unexpected(self, answer: str) -> UnexpectedAnswerError:
+        return UnexpectedAnswerError(
+            f"{self.address} is not a model server with TensorFlow Serving's REST API: {answer}; give a base URL such "
+            "as http://HOST:8501"
         )
 
-    def _unexpected(self, what: str) -> UnexpectedAnswerError:
-        return UnexpectedAnswerError(
-            f"{self.address} is no model server with TensorFlow Serving's REST API: {what}; give a base URL such as "
-            "http://HOST:8501"
-        )
+
+def _cause(error: Exception) -> str:
+    """Shortens urllib3's message, which repeats the host and the Python object, to the operating system's words."""
+    # A refused connection carries the OSError as its cause, a lost one as its last argument.
+    for inner in (error.__cause__ if isinstance(error, NewConnectionError) else None, *error.args[-1:]):
+        if isinstance(inner, OSError):
+            return inner.strerror or str(inner)
+    return "no connection in time" if isinstance(error, ConnectTimeoutError) else str(error)
 
 
 def _path(spec: ModelSpec) -> str:
@@ -157,12 +153,12 @@ def _path(spec: ModelSpec) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What `json` asks for the values that it does not know: bytes, and arrays of any library."""
+    """Converts values that `json` cannot write: bytes, and arrays of any library."""
     if isinstance(value, bytes | bytearray | memoryview):
         return {"b64": base64.b64encode(value).decode()}
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"an input cannot be of {type(value).__name__}; use numbers, texts, bytes, lists or arrays")
+    raise TypeError(f"an input cannot be of type {type(value).__name__}; use numbers, strings, bytes, lists or arrays")
 
 
 def _with_bytes(value: Any) -> Any:
@@ -170,7 +166,7 @@ def _with_bytes(value: Any) -> Any:
         if value.keys() == {"b64"} and isinstance(value["b64"], str):
             return base64.b64decode(value["b64"])
         return {name: _with_bytes(each) for name, each in value.items()}
-    # Only strings can hide bytes, and a list of numbers is long.
+    # Only nested values can contain bytes; a list of numbers may be long.
     if isinstance(value, list) and value and isinstance(value[0], list | dict):
         return [_with_bytes(each) for each in value]
     return value

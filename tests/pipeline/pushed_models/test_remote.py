@@ -1,6 +1,7 @@
 """`vision-tfx predict --server`: forms, exit codes and sentences, as those of a model on disk. The server is a fake."""
 
 import csv
+import functools
 import io
 import json
 from pathlib import Path
@@ -9,12 +10,12 @@ import pytest
 
 from pipeline import cli
 from pipeline.pushed_models import remote
+from serving.client import ModelClient
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.client.rest_transport._FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr("serving.client.rest_transport._JITTER_SECONDS", 0.001)
+    monkeypatch.setattr(remote, "ModelClient", functools.partial(ModelClient, backoff=0.001))
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def test_nobody_there(fake_server, image, capfd):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--server", "ftp://x"], "is no address of a model server"),
+        (["--server", "ftp://x"], "is not the address of a model server"),
         (
             ["--server", "http://localhost", "--bearer-token-file", "nowhere"],
             "--bearer-token-file nowhere cannot be read: No",
@@ -154,7 +155,7 @@ def test_usage(words, sentence, image, capfd):
 def test_token(fake_server, image, tmp_path, capfd):
     fake_server.token = "secret"  # noqa: S105
     assert ask(fake_server, image) == 1
-    assert "this server wants a bearer token; give the token that it wants" in capfd.readouterr().err
+    assert "this server wants a bearer token; send the token that the server requires" in capfd.readouterr().err
     (tmp_path / "token").write_text("secret\n")
     assert ask(fake_server, image, "--bearer-token-file", str(tmp_path / "token")) == 0
 

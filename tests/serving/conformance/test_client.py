@@ -1,4 +1,4 @@
-"""The client on a running server, over both protocols: `vision-tfx serve` or TensorFlow Serving itself."""
+"""The client against a running server, over both protocols: `vision-tfx serve` or TensorFlow Serving itself."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def test_several_inputs_and_outputs(client):
         ("float32", [math.inf, -math.inf]),
     ],
 )
-def test_what_goes_in_comes_out(client, signature, value):
+def test_values_are_returned_unchanged(client, signature, value):
     assert client.predict({"x": value}, model="echoes", signature_name=signature) == {"x_out": value}
 
 
@@ -96,7 +96,7 @@ def test_mutual_tls_and_a_token(serve, model_root, certificates, tmp_path, capfd
         assert client.predict([1.0]) == {"y": [2.5]}
     with (
         ModelClient(address, ca_file=path["ca.pem"], **shown, **settings) as client,
-        pytest.raises(NotAllowedError, match="give the token that it wants"),
+        pytest.raises(NotAllowedError, match="send the token that the server requires"),
     ):
         client.predict([1.0])
     for trusted, more in (("ca.pem", {}), ("strangers.pem", shown)):
@@ -109,4 +109,4 @@ def test_mutual_tls_and_a_token(serve, model_root, certificates, tmp_path, capfd
     words = ["--server", address, "--model", "half_plus_two", "--bearer-token-file", path["token"]]
     words += ["--ca-file", path["ca.pem"], "--client-certificate", path["client.pem"], path["client.key"]]
     assert main(["predict", *words, str(tmp_path / "seven.png")]) == 1
-    assert "takes x (DT_FLOAT), not encoded images" in capfd.readouterr().err
+    assert "has the input x (DT_FLOAT), not encoded images" in capfd.readouterr().err
