@@ -1,4 +1,4 @@
-"""All that `vision-tfx serve` can be told, with TensorFlow Serving's names and defaults. Standard library only."""
+"""Settings of the model server, with TensorFlow Serving's names and defaults. Standard library only."""
 
 import os
 from dataclasses import dataclass
@@ -6,51 +6,56 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """A model server.
+    """Settings of a model server; every field is an option of `vision-tfx serve`.
 
-    Names and defaults are those of `tensorflow_model_server` where it has them; what it lacks is marked *.
+    Names and defaults are those of `tensorflow_model_server`. Settings that it lacks are marked *.
 
     Args:
-        port: Port of gRPC; 0 for none, -1 for any that is free.
-        rest_api_port: Port of REST; 0 for none, -1 for any that is free.
-        host: * Address to listen on; loopback unless told otherwise.
+        port: Port for gRPC; 0 for none, -1 for any free port.
+        rest_api_port: Port for REST; 0 for none, -1 for any free port.
+        host: * Address to listen on; the default accepts connections from this machine only.
         model_name: Name of the model in `model_base_path`.
-        model_base_path: Folder, or URI, with one sub-folder per version.
-        model_config_file: Text proto of a `ModelServerConfig`: several models, version policies, labels.
-        model_roots: * Comma-separated folders or URIs, one of which every base path and version must lie in, also those
-            that a reload names; empty allows any.
-        model_config_file_poll_wait_seconds: Seconds between readings of that file; 0 reads it once.
-        file_system_poll_wait_seconds: Seconds between looks for new versions; 0 looks once, negative never.
-        rest_api_timeout_in_ms: Longest time of a REST request, in milliseconds.
-        rest_api_enable_cors_support: Whether pages from elsewhere may call REST.
-        threads: * Calls of models that run at the same time; 0 means four per core, as TensorFlow Serving has them.
-        enable_batching: Whether requests are run together.
-        batching_parameters_file: Text proto of `BatchingParameters`; without it batching tunes itself.
-        enable_per_model_batching_parameters: Whether `batching_params.pbtxt` in a version's folder counts.
-        batching_latency_ms: * What self-tuning may add to a request, in milliseconds.
-        enable_model_warmup: Whether stored requests are run before a version is available.
-        num_request_iterations_for_warmup: How often each of them.
-        synthetic_warmup: * Whether requests made from the signature warm up a model that stores none.
-        max_num_load_retries: How often a failed load is tried again.
-        load_retry_interval_micros: Microseconds between these.
-        num_load_threads: Versions that load at the same time; 0 means four per core.
+        model_base_path: Folder or URI with one sub-folder per version.
+        model_config_file: `ModelServerConfig` in protobuf's text format: several models, version policies, labels.
+        model_roots: * Comma-separated folders or URIs, one of which must contain every base path and version, also
+            those of a reload; empty allows any path.
+        model_config_file_poll_wait_seconds: Seconds between two readings of the model config file; 0 reads it once.
+        file_system_poll_wait_seconds: Seconds between two searches for new versions; 0 searches once, a negative
+            number never.
+        rest_api_timeout_in_ms: Longest duration of a REST request, in milliseconds.
+        rest_api_enable_cors_support: Whether web pages of other origins may call REST.
+        threads: * Number of model calls that run at the same time; 0 means four per core, as in TensorFlow Serving.
+        enable_batching: Whether concurrent requests are run together as one batch.
+        batching_parameters_file: `BatchingParameters` in protobuf's text format; without it, batching tunes itself.
+        enable_per_model_batching_parameters: Whether `batching_params.pbtxt` in a version's folder is used.
+        batching_latency_ms: * Longest time that self-tuned batching delays a request, in milliseconds.
+        enable_model_warmup: Whether a version's stored requests are run before it becomes available.
+        num_request_iterations_for_warmup: Number of times that each stored request is run.
+        synthetic_warmup: * Whether a model without stored requests is warmed up with requests made from its signatures.
+        max_num_load_retries: Number of further attempts after a failed load.
+        load_retry_interval_micros: Microseconds between these attempts.
+        num_load_threads: Number of versions that load at the same time; 0 means four per core.
         allow_version_labels_for_unavailable_models: Whether a new label may name a version that is not loaded yet.
         saved_model_tags: Comma-separated tags of the graph to load.
-        tensorflow_intra_op_parallelism: Threads for one operation; 0 lets TensorFlow choose.
-        monitoring_config_file: Text proto of a `MonitoringConfig`, which names the path of the metrics.
-        ssl_config_file: Text proto of an `SSLConfig`; here it secures both ports.
-        bearer_token_file: * File whose only line every request must send as bearer token.
-        grpc_socket_path: Unix socket that gRPC listens on, too; empty for none.
-        grpc_channel_arguments: Comma-separated key=value pairs for gRPC.
-        max_body_bytes: * Largest request, after decompression.
-        max_image_pixels: * Most pixels of one encoded image, by its header.
-        max_batch_rows: * Most rows of one request.
-        max_concurrent_requests: * Requests in progress beyond which new ones are refused.
-        shutdown_grace_seconds: * Time that requests in progress have after SIGTERM.
-        access_log: * File of JSON lines, one per request; "-" for standard error, empty for none.
-        request_log_dir: * Folder of PredictionLog records of sampled requests; empty for none.
-        request_log_sampling_rate: * Share of the requests to log, 0 to 1.
-        mlflow_url: * Address of MLflow that the demo page links to; empty for none.
+        tensorflow_intra_op_parallelism: Number of threads for one operation; 0 lets TensorFlow choose.
+        monitoring_config_file: `MonitoringConfig` in protobuf's text format, which names the path of the metrics.
+        ssl_config_file: `SSLConfig` in protobuf's text format; it secures both ports, in TensorFlow Serving only gRPC.
+        bearer_token_file: * File whose only line is the bearer token that every request must send.
+        grpc_socket_path: Unix socket on which gRPC listens as well; empty for none.
+        grpc_channel_arguments: Comma-separated key=value pairs of gRPC channel arguments.
+        max_body_bytes: * Largest size of a request in bytes, after decompression.
+        max_image_pixels: * Largest number of pixels of one encoded image, as its header states it.
+        max_batch_rows: * Largest number of rows of one request.
+        max_concurrent_requests: * Number of requests in progress from which on new ones are refused.
+        shutdown_grace_seconds: * Seconds that requests in progress have to finish after SIGTERM.
+        access_log: * JSON Lines file with one line per request; "-" for standard error, empty for none.
+        request_log_dir: * Folder for PredictionLog records of sampled requests; empty for none.
+        request_log_sampling_rate: * Fraction of the requests to log, 0 to 1.
+        mlflow_url: * Address of MLflow to which the demo page links; empty for none.
+
+    Example:
+        >>> ServerConfig(model_roots="/models, gs://bucket/models").roots
+        ('/models', 'gs://bucket/models')
     """
 
     port: int = 8500
@@ -95,5 +100,19 @@ class ServerConfig:
 
     @property
     def inference_threads(self) -> int:
-        """Calls of models that run at the same time."""
+        """Number of model calls that run at the same time."""
         return self.threads or 4 * (os.cpu_count() or 1)
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Folders or URIs that may contain models; empty for any."""
+        return _split(self.model_roots)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Tags of the graph to load."""
+        return _split(self.saved_model_tags)
+
+
+def _split(words: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in words.split(",") if word.strip())

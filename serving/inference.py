@@ -11,7 +11,8 @@ from serving.admission.limits import Limits
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
 from serving.execution import Execution
-from serving.manager.model_manager import Handle, ModelManager
+from serving.manager.handle import Handle
+from serving.manager.model_manager import ModelManager
 from serving.metrics import EXAMPLE_COUNTS, RUNTIME_LATENCY, Metrics
 from serving.model_spec import ModelSpec
 from serving.request_log import RequestLog

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from serving.manager.version import Handle
+from serving.manager.handle import Handle
 from serving.metrics import LOG_COUNT, Metrics
 
 logger = logging.getLogger(__name__)

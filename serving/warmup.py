@@ -13,7 +13,7 @@ import numpy as np
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
 from serving.inference import Inference, complete_inputs
-from serving.manager.version import Handle
+from serving.manager.handle import Handle
 from serving.metrics import WARMUP_LATENCY, WARMUP_RECORDS, Metrics
 from serving.saved_model_files import DEFAULT_SIGNATURE, WARMUP_FILE
 from serving.servable import Servable

@@ -6,7 +6,7 @@ from google.protobuf.message import DecodeError
 
 from serving.admission.request_record import RequestRecord
 from serving.errors import invalid
-from serving.manager.model_manager import Handle
+from serving.manager.handle import Handle
 from serving.model_spec import ModelSpec
 from serving.protobuf.wire import fields
 

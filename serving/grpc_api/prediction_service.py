@@ -24,7 +24,7 @@ from serving.grpc_api.messages import (
     serialized_examples,
 )
 from serving.inference import Inference
-from serving.manager.model_manager import Handle
+from serving.manager.handle import Handle
 from serving.protobuf.tensors import fill, to_array
 from serving.saved_model_files import DEFAULT_SIGNATURE
 from serving.signature import CLASSIFY_METHOD, REGRESS_METHOD, Signature

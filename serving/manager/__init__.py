@@ -1,1 +1,1 @@
-"""Models and versions: discovery, loading, swapping, unloading."""
+"""Life of models and versions: discovery, loading, swapping, unloading."""

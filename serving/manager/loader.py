@@ -1,4 +1,4 @@
-"""Loads versions and unloads them: the slow part, on threads of its caller."""
+"""Loading and unloading of versions: the slow part, which runs on the caller's threads."""
 
 import contextlib
 import logging
@@ -17,8 +17,8 @@ from serving.storage.file_systems import Storage
 
 logger = logging.getLogger(__name__)
 
-# Of a thread that loads beside requests. On two cores a load kept the event loop off them for 70 times 3 ms in ten
-# loads of a small model, and 23 times at this nice value; it takes two to three times as long then.
+# Nice value of a thread that loads beside requests. On two cores, ten loads of a small model kept the event loop
+# waiting 70 times for 3 ms, and 23 times at this value; a load then takes two to three times as long.
 _NICE = 10
 
 
@@ -26,14 +26,15 @@ class Loader:
     """Loads a few versions at the same time.
 
     Args:
-        config: All settings.
-        prepare: Runs before a version is available; a ServingError fails the load.
-        before_close: Runs when the last request has left.
-        metrics: Receives attempts and times.
-        load: Makes a servable from a path; None for `Servable` with the settings' tags and threads.
+        config: Settings of the server.
+        prepare: Runs before a version becomes available; a `ServingError` fails the load.
+        before_close: Runs after the last request has left a version.
+        metrics: Receives attempts and latencies; None for none.
+        load: Makes a servable from a path; None for `Servable` with the configured tags and threads.
 
     Attributes:
-        gives_way: Whether requests come before loads; not at the start, when everybody waits for the loads.
+        yields_to_requests: Whether loads run at a lower priority than requests; not at the start, when nothing is
+            served before the loads are done.
     """
 
     def __init__(
@@ -46,28 +47,27 @@ class Loader:
     ) -> None:
         self._config, self._prepare, self._before_close, self._metrics = config, prepare, before_close, metrics
         self._load = load or self._servable
-        self.gives_way = False
+        self.yields_to_requests = False
         self._copies: dict[int, tuple[Storage, str]] = {}
-        # As many as TensorFlow Serving has for its first loads: waiting for storage takes no core.
-        self._turns = threading.Semaphore(config.num_load_threads or 4 * (os.cpu_count() or 1))
+        # TensorFlow Serving uses as many for its first loads: waiting for storage needs no core.
+        self._slots = threading.Semaphore(config.num_load_threads or 4 * (os.cpu_count() or 1))
 
     def _servable(self, path: str) -> Servable:
-        tags = [tag.strip() for tag in self._config.saved_model_tags.split(",") if tag.strip()]
-        return Servable(path, tags, self._config.tensorflow_intra_op_parallelism)
+        return Servable(path, self._config.tags, self._config.tensorflow_intra_op_parallelism)
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
-        """One of the places for those who load."""
-        with self._turns:
+    def slot(self) -> Iterator[None]:
+        """Holds one of the slots for concurrent loads; blocks until one is free."""
+        with self._slots:
             yield
 
     def load(self, storage: Storage, folder: str) -> Servable:
-        """Loads and prepares a version. The thread keeps the priority that this gives it, so it should do no more.
+        """Loads and prepares a version. The calling thread keeps the lowered priority, so it should end afterwards.
 
         Raises:
-            ServingError: It does not load; nothing of it is left then.
+            ServingError: The version does not load; nothing of it stays in memory.
         """
-        if self.gives_way and sys.platform == "linux":  # where threads have nice values of their own
+        if self.yields_to_requests and sys.platform == "linux":  # where each thread has its own nice value
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         path, start = storage.path(folder), time.perf_counter()
         try:
@@ -79,6 +79,19 @@ class Loader:
             raise ServingError(Code.INTERNAL, f"{path} does not load: {type(error).__name__}: {error}") from error
         self._count(path, "success", time.perf_counter() - start)
         return servable
+
+    def unload(self, servable: Servable) -> None:
+        """Closes a servable and deletes its local copy; call `release_memory` after the last reference is gone."""
+        storage, fetched = self._copies.pop(id(servable))
+        for step in (lambda: self._before_close(servable), servable.close, lambda: storage.discard(fetched)):
+            try:
+                step()
+            except Exception:
+                logger.exception("%s was not closed properly", fetched)
+
+    def release_memory(self) -> None:
+        """Returns the memory of unloaded versions to the system."""
+        release_memory()
 
     def _loaded(self, storage: Storage, folder: str) -> Servable:
         fetched = storage.fetch(folder)
@@ -99,16 +112,3 @@ class Loader:
         if self._metrics is not None:
             self._metrics.count(LOAD_ATTEMPTS, model_path=path, status=status)
             self._metrics.count(LOAD_LATENCY, seconds * 1e6, model_path=path)
-
-    def unload(self, servable: Servable) -> None:
-        """Gives back all that a servable holds but its memory, for which `release_memory` comes after the last use."""
-        storage, fetched = self._copies.pop(id(servable))
-        for step in (lambda: self._before_close(servable), servable.close, lambda: storage.discard(fetched)):
-            try:
-                step()
-            except Exception:
-                logger.exception("%s was not closed properly", fetched)
-
-    def release_memory(self) -> None:
-        """Gives the memory of unloaded versions back to the system."""
-        release_memory()

@@ -1,4 +1,4 @@
-"""Keeps Python's garbage collector out of the way of requests, and gives memory back to the system."""
+"""Control of garbage collection, and return of freed memory to the system."""
 
 import ctypes
 import functools
@@ -7,29 +7,28 @@ from collections.abc import Callable
 
 
 def settle_memory() -> None:
-    """Takes everything that is there now out of garbage collection, for good. To be called once, before models load.
+    """Excludes all existing objects from garbage collection, for good. Call once, before models load.
 
-    TensorFlow's modules are 430,000 objects that live as long as the process: a full collection with them took 0.3 to
-    0.8 s on two cores, in which no request is answered; without them 5 us.
+    TensorFlow's modules are 430,000 objects that live as long as the process. A full collection with them took 0.3 to
+    0.8 s on two cores, during which no request is answered; without them it takes 5 us.
     """
     gc.collect()
     gc.freeze()
 
 
 def release_memory() -> None:
-    """Gives what was freed back to the system: reference cycles, then the C library's free pages.
+    """Returns freed memory to the system: reference cycles first, then the C library's free pages.
 
-    glibc keeps freed memory for later otherwise, and resident memory grows with every version that is loaded beside
-    the one before.
+    Otherwise glibc keeps freed memory for later use, and resident memory grows with every swap of versions.
     """
     gc.collect()
     if trim := _malloc_trim():
-        trim(0)  # some ms, without Python's lock
+        trim(0)  # takes some ms and does not hold Python's lock
 
 
 @functools.cache
 def _malloc_trim() -> Callable[[int], int] | None:
     try:
         return ctypes.CDLL(None).malloc_trim
-    except (OSError, TypeError, AttributeError):  # no glibc
+    except (OSError, TypeError, AttributeError):  # the C library is not glibc
         return None

@@ -1,31 +1,30 @@
-"""All models of the server: which are served, who uses them, and how that changes while it runs."""
+"""Manager of all models of a server: which are served, which requests use them, and changes at run time."""
 
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
+from serving.manager.lease import Lease
 from serving.manager.loader import Loader
 from serving.manager.memory import settle_memory
 from serving.manager.model_config import ModelConfig, check, read_config_file
 from serving.manager.model_watcher import ModelWatcher
-from serving.manager.version import Handle, Version
+from serving.manager.version import Version
 from serving.manager.version_labels import VersionLabels
-from serving.manager.version_status import State, VersionStatus
+from serving.manager.version_status import VersionStatus
+from serving.manager.write_detection import WriteDetection
 from serving.metrics import Metrics
 from serving.model_spec import ModelSpec
 from serving.servable import Servable
 from serving.storage.file_systems import find_versions, open_storage
 
-__all__ = ["Handle", "ModelManager", "State", "VersionStatus"]
-
 logger = logging.getLogger(__name__)
 
-_STOP_SECONDS = 10.0  # that loads in progress have when the server ends
-_MAX_REMOVED = 100  # models whose ended versions are remembered
-_MAX_NAMED = 10  # in a hint
+_STOP_SECONDS = 10.0  # for loads in progress when the server ends
+_MAX_REMOVED = 100  # removed models whose statuses are kept
+_MAX_LISTED = 10  # names or numbers in a hint
 
 
 def _nothing(_: Servable) -> None:
@@ -33,15 +32,16 @@ def _nothing(_: Servable) -> None:
 
 
 class ModelManager:
-    """Keeps the versions of all models that are configured, loaded and up to date.
+    """Keeps the versions of all configured models loaded and up to date.
 
     Args:
-        config: All settings.
-        models: What to serve at first.
-        prepare: Runs on the loading thread before a version is available; a ServingError fails the load.
-        before_close: Runs when the last request has left a version that is to be unloaded.
-        metrics: Receives attempts and times of loads.
-        load: Makes a servable from a path; None for `Servable` with the settings' tags and threads.
+        config: Settings of the server.
+        models: Models to serve at the start.
+        prepare: Runs on the loading thread before a version becomes available; a `ServingError` fails the load.
+        before_close: Runs after the last request has left a version that is to be unloaded.
+        metrics: Receives attempts and latencies of loads; None for none.
+        load: Makes a servable from a path; None for `Servable` with the configured tags and threads.
+        detection: Times after which a version's files count as completely written.
     """
 
     def __init__(
@@ -52,8 +52,10 @@ class ModelManager:
         before_close: Callable[[Servable], None] = _nothing,
         metrics: Metrics | None = None,
         load: Callable[[str], Servable] | None = None,
+        detection: WriteDetection | None = None,
     ) -> None:
         self._settings, self._first = config, models
+        self._detection = detection or WriteDetection()
         self._loader = Loader(config, prepare, before_close, metrics, load)
         self._labels = VersionLabels(config.allow_version_labels_for_unavailable_models)
         self._models: Mapping[str, ModelWatcher] = {}  # replaced, never changed: requests read it without a lock
@@ -63,43 +65,46 @@ class ModelManager:
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Loads all models; returns when every version that is wanted is available, or has failed.
+        """Loads all models; returns when every wanted version is available or has failed.
 
-        A model of several whose base path has no version yet is only reported, and served once there is one.
+        If several models are configured, one whose base path has no version yet is only logged, and is served as soon
+        as it has one.
 
         Raises:
-            ServingError: A model did not become available, none has a version, or a label's version is not there.
+            ServingError: A model did not become available, no model has a version, or a label names a version that is
+                not available.
         """
         settle_memory()
         with self._reloading:
             self._serve(self._first, starting=True)
-        self._loader.gives_way = True
+        self._loader.yields_to_requests = True
         if self._settings.model_config_file and self._settings.model_config_file_poll_wait_seconds > 0:
             threading.Thread(target=self._poll_config_file, name="model config file", daemon=True).start()
 
     def reload(self, models: Sequence[ModelConfig]) -> None:
-        """Serves these models and no others. Blocks until those that are new are available, or have failed.
+        """Replaces the served models; returns when the new ones are available or have failed.
 
         Args:
-            models: All that are to be served; what is served already and stays is not loaded again.
+            models: All models to serve. Models that are served already and stay are not loaded again.
 
         Raises:
-            ServingError: They cannot be served together (nothing has changed then), or one did not become available.
+            ServingError: The models cannot be served together (nothing has changed then), or one did not become
+                available.
         """
         with self._reloading:
             self._serve(models, starting=False)
 
-    def acquire(self, spec: ModelSpec) -> "Lease":
-        """A version that stays loaded as long as the block runs: `with manager.acquire(spec) as handle`. Some 1 us.
+    def acquire(self, spec: ModelSpec) -> Lease:
+        """Keeps a version loaded for the length of a block: `with manager.acquire(spec) as handle`. Takes 1 us.
 
         Raises:
-            ServingError: On entering: NOT_FOUND when no such version is available, INVALID_ARGUMENT for an unknown
-                label or a model without a name.
+            ServingError: On entering: NOT_FOUND if no such version is available, INVALID_ARGUMENT for an unknown
+                label or an empty model name.
         """
-        return Lease(self, spec)
+        return Lease(self.find, spec)
 
     def find(self, spec: ModelSpec) -> tuple[ModelWatcher, Version]:
-        """The version that a request means.
+        """Returns the version that a request names, with its model.
 
         Raises:
             ServingError: As `acquire`.
@@ -113,27 +118,15 @@ class ModelManager:
                 return model, version
         raise self._not_found(spec.name, model, number)
 
-    def _not_found(self, name: str, model: ModelWatcher | None, number: int | None) -> ServingError:
-        if not name:
-            return invalid("ModelSpec has no name specified.")
-        if model is None or model.config is None:
-            names = list(self.available())
-            hint = f"this server has {_some(names)}" if names else "this server has no model"
-        elif model.versions.serving:
-            hint = f"available versions: {_some(sorted(model.versions.serving, reverse=True))}"
-        else:
-            hint = "no version of it is available; GET /v1/models/NAME or GetModelStatus tells why"
-        return ServingError(Code.NOT_FOUND, f"Servable not found for request: {ModelSpec(name, number)}; {hint}")
-
     def statuses(self, name: str, version: int | None = None) -> list[VersionStatus]:
-        """Where the versions of a model are, newest first.
+        """Returns the statuses of a model's versions, newest first.
 
         Args:
-            name: Of the model.
-            version: One version; None for all.
+            name: Name of the model.
+            version: Number of a version; None for all.
 
         Raises:
-            ServingError: NOT_FOUND.
+            ServingError: NOT_FOUND: There is no such model or version.
         """
         model = self._models.get(name)
         rows = model.statuses() if model else []
@@ -147,13 +140,13 @@ class ModelManager:
         return rows
 
     def available(self) -> Mapping[str, list[int]]:
-        """Available versions of every configured model, newest first; none of one that has none."""
+        """Returns the available versions of every configured model, newest first; an empty list without any."""
         return {
             name: sorted(model.versions.serving, reverse=True) for name, model in self._models.items() if model.config
         }
 
     def stop(self) -> None:
-        """Unloads everything that nobody uses. Waits for loads in progress, but not long."""
+        """Unloads all versions that no request uses, and waits up to 10 s for loads in progress."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -163,46 +156,62 @@ class ModelManager:
         with self._changed:
             self._changed.wait_for(lambda: all(model.finished for model in self._models.values()), _STOP_SECONDS)
 
+    def _not_found(self, name: str, model: ModelWatcher | None, number: int | None) -> ServingError:
+        if not name:
+            return invalid("ModelSpec has no name specified.")
+        if model is None or model.config is None:
+            names = list(self.available())
+            hint = f"this server has {_listed(names)}" if names else "this server has no model"
+        elif model.versions.serving:
+            hint = f"available versions: {_listed(sorted(model.versions.serving, reverse=True))}"
+        else:
+            hint = "no version is available; GET /v1/models/NAME or GetModelStatus reports the reason"
+        return ServingError(Code.NOT_FOUND, f"Servable not found for request: {ModelSpec(name, number)}; {hint}")
+
     def _serve(self, models: Sequence[ModelConfig], starting: bool) -> None:
         before = {name: model for name, model in self._models.items() if model.config}
-        roots = [root.strip() for root in self._settings.model_roots.split(",") if root.strip()]
-        check(models, [model.config for model in before.values() if model.config], roots)
+        check(models, [model.config for model in before.values() if model.config], self._settings.roots)
         if not starting:
             configs = {config.name: config for config in models}
-            # What can be known to be wrong is refused before anything changes.
+            # Labels that can be known to be wrong are refused before anything changes.
             self._labels.check(models, lambda name, number: name not in before or self._may_come(configs[name], number))
             self._labels.move(models, self._is_available)
+        now = self._replace(models, before)
+        added = {name: model for name, model in now.items() if name not in before}
+        self._wait(now, added, models)
+        self._raise_failures(list(added.values()), starting)
+        self._labels.replace(models, self._is_available)
+
+    def _replace(self, models: Sequence[ModelConfig], before: Mapping[str, ModelWatcher]) -> dict[str, ModelWatcher]:
+        """Configures the watchers of these models, ends all others, and returns the former."""
         names = {model.name for model in models}
         removed = {name: model for name, model in self._models.items() if name not in names}
         for name in list(removed)[: max(0, len(removed) - _MAX_REMOVED)]:
             if removed[name].finished:
                 del removed[name]
-        now = {config.name: self._models.get(config.name) or self._new(config.name) for config in models}
+        now = {config.name: self._models.get(config.name) or self._watcher(config.name) for config in models}
         self._models = {**now, **removed}
         for name in removed.keys() & before.keys():
             removed[name].update(None)
         for config in models:
             now[config.name].update(config)
-        awaited = {name: model for name, model in now.items() if name not in before}
-        self._wait(now, awaited, models)
-        self._judge(list(awaited.values()), starting)
-        self._labels.replace(models, self._is_available)
+        return now
 
-    def _new(self, name: str) -> ModelWatcher:
-        return ModelWatcher(name, self._settings, self._loader, self._notify)
+    def _watcher(self, name: str) -> ModelWatcher:
+        return ModelWatcher(name, self._settings, self._loader, self._notify, self._detection)
 
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
 
     def _wait(
-        self, now: Mapping[str, ModelWatcher], awaited: Mapping[str, ModelWatcher], models: Sequence[ModelConfig]
+        self, now: Mapping[str, ModelWatcher], added: Mapping[str, ModelWatcher], models: Sequence[ModelConfig]
     ) -> None:
         labelled = {config.name: config.labels.values() for config in models}
 
         def settled() -> bool:
             return self._stopped or all(
-                model.settled(None if name in awaited else labelled[name]) for name, model in now.items()
+                model.settled(None if name in added else labelled[name]) for name, model in now.items()
             )
 
         with self._changed:
@@ -210,15 +219,15 @@ class ModelManager:
             if self._stopped:
                 raise ServingError(Code.CANCELLED, "the server is shutting down")
 
-    def _judge(self, models: Sequence[ModelWatcher], starting: bool) -> None:
+    def _raise_failures(self, models: Sequence[ModelWatcher], starting: bool) -> None:
         failures = [failure for failure in (model.failure() for model in models) if failure]
         if starting and any(model.versions.newest for model in models):
-            # One empty base path is no reason to keep the others from their users; a model that fails to load is.
-            failures = [failure for failure in failures if failure.tried]
+            # An empty base path must not keep the other models from being served; a failed load must.
+            failures = [failure for failure in failures if failure.attempted]
         if failures:
             kind = "servable" if starting else "model"
             listed = ", ".join(
-                f"{{{one.what} due to error: {one.error.code.name}: {one.error.message}}}" for one in failures
+                f"{{{each.servable} due to error: {each.error.code.name}: {each.error.message}}}" for each in failures
             )
             raise ServingError(Code.UNKNOWN, f"{len(failures)} {kind}(s) did not become available: {{{listed}}}")
 
@@ -230,46 +239,26 @@ class ModelManager:
             return True
         try:
             return version in config.policy.choose(find_versions(open_storage(config.base_path)))
-        except Exception as error:  # whatever a storage may raise
-            logger.warning("%s cannot be listed: %s", config.base_path, error)
+        except Exception as error:  # a storage may raise anything
+            logger.warning("cannot list %s: %s", config.base_path, error)
             return False
 
     def _poll_config_file(self) -> None:
         path = self._settings.model_config_file
-        complaint = ""
+        logged = ""
         while not self._stopping.wait(self._settings.model_config_file_poll_wait_seconds):
             try:
                 models = read_config_file(path)
                 if models is not None:
                     self.reload(models)
-                complaint = ""
+                logged = ""
             except ServingError as error:
-                if error.message != complaint and not self._stopping.is_set():
-                    logger.error("%s is not followed: %s", path, error.message)
-                complaint = error.message
+                if error.message != logged and not self._stopping.is_set():
+                    logger.error("%s is not applied: %s", path, error.message)
+                logged = error.message
             except Exception:
-                logger.exception("%s is not followed", path)
+                logger.exception("%s is not applied", path)
 
 
-def _some(things: Sequence[object]) -> str:
-    return ", ".join(map(str, things[:_MAX_NAMED])) + (", ..." if len(things) > _MAX_NAMED else "")
-
-
-class Lease:
-    """The use of a version by one request, as a context manager that gives its `Handle`."""
-
-    __slots__ = ("_manager", "_model", "_spec", "_version")
-
-    def __init__(self, manager: ModelManager, spec: ModelSpec) -> None:
-        self._manager, self._spec = manager, spec
-
-    def __enter__(self) -> Handle:
-        while True:
-            self._model, self._version = self._manager.find(self._spec)
-            if handle := self._version.enter():
-                return handle
-            # It left between the two lines; by now it is not found any more, but the one after it may be.
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self._version.leave():
-            self._model.wake()
+def _listed(things: Sequence[object]) -> str:
+    return ", ".join(map(str, things[:_MAX_LISTED])) + (", ..." if len(things) > _MAX_LISTED else "")

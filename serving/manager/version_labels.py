@@ -1,4 +1,4 @@
-"""Labels of versions, such as "stable" and "canary"."""
+"""Version labels, such as "stable" and "canary", that an operator moves between versions."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -7,21 +7,30 @@ from serving.manager.model_config import ModelConfig
 
 
 class VersionLabels:
-    """The labels of all models. Reading needs no lock.
+    """Version labels of all models. Reads need no lock.
 
     Args:
-        for_unavailable: Whether a new label may name a version that is not available.
+        allow_unavailable: Whether a new label may name a version that is not available.
+
+    Example:
+        >>> labels = VersionLabels()
+        >>> labels.replace([ModelConfig("m", "/m", labels={"stable": 3})], available=lambda model, version: True)
+        >>> labels.version("m", "stable")
+        3
+        >>> labels.version("m", "canary")
+        Traceback (most recent call last):
+        serving.errors.ServingError: Unrecognized servable version label: canary; model m has stable
     """
 
-    def __init__(self, for_unavailable: bool = False) -> None:
-        self._for_unavailable = for_unavailable
+    def __init__(self, allow_unavailable: bool = False) -> None:
+        self._allow_unavailable = allow_unavailable
         self._versions: Mapping[tuple[str, str], int] = {}
 
     def version(self, model: str, label: str) -> int:
-        """The version of a label.
+        """Returns the version that a label names.
 
         Raises:
-            ServingError: INVALID_ARGUMENT for an unknown label.
+            ServingError: INVALID_ARGUMENT: The label is unknown.
         """
         try:
             return self._versions[model, label]
@@ -34,15 +43,15 @@ class VersionLabels:
         """Refuses labels of versions that are not available.
 
         Args:
-            models: With the labels that they shall have.
-            available: Whether a version of a model is.
+            models: Models with their intended labels.
+            available: Returns whether a version of a model is available.
 
         Raises:
-            ServingError: FAILED_PRECONDITION.
+            ServingError: FAILED_PRECONDITION: A label names a version that is not available.
         """
         for (model, label), version in _all(models).items():
             is_new = self._versions.get((model, label), version) == version
-            if not available(model, version) and not (self._for_unavailable and is_new):
+            if not available(model, version) and not (self._allow_unavailable and is_new):
                 raise ServingError(
                     Code.FAILED_PRECONDITION,
                     f"Request to assign label to version {version} of model {model}, which is not currently available "
@@ -50,15 +59,15 @@ class VersionLabels:
                 )
 
     def move(self, models: Iterable[ModelConfig], available: Callable[[str, int], bool]) -> None:
-        """Moves those labels whose version is available already, so that none waits where it was for slower ones."""
+        """Moves the labels whose new version is already available, so that they do not wait for slower models."""
         ready = {key: version for key, version in _all(models).items() if available(key[0], version)}
         self._versions = {**self._versions, **ready}
 
     def replace(self, models: Iterable[ModelConfig], available: Callable[[str, int], bool]) -> None:
-        """Makes these the labels, and no others.
+        """Replaces all labels.
 
         Raises:
-            ServingError: As `check`; nothing has changed then.
+            ServingError: As `check`; the labels are then unchanged.
         """
         models = list(models)
         self.check(models, available)

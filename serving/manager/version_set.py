@@ -1,4 +1,4 @@
-"""The versions of one model in memory: what is wanted is loaded, and what it replaces is unloaded after that."""
+"""Versions of one model in memory: loads the wanted ones, then unloads the ones that they replace."""
 
 import logging
 import threading
@@ -14,20 +14,17 @@ from serving.storage.file_systems import Stamps, Storage
 
 logger = logging.getLogger(__name__)
 
-# TensorFlow Serving keeps what it says of ended versions for ever; a server that swaps every minute would fill up.
-MAX_ENDED = 100
-
 
 @dataclass(frozen=True)
 class Plan:
-    """What shall be in memory.
+    """Versions that are to be in memory.
 
     Args:
-        storage: The base path; None for a model that is to end.
-        folders: All versions there.
-        wanted: Those to serve, with their files for those that are not known yet.
-        expected: Those that would be wanted if all folders were complete: while one of them is still being written,
-            nothing is unloaded for want of successors.
+        storage: Storage of the base path; None for a model that is to end.
+        folders: Folders of all versions by number.
+        wanted: Versions to serve, with the stamps of their files; None for versions that are known already.
+        expected: Versions that would be wanted if all folders were complete. While one of them is being written, the
+            old version stays loaded.
     """
 
     storage: Storage | None = None
@@ -37,58 +34,68 @@ class Plan:
 
 
 class VersionSet:
-    """The versions of one model. One thread calls `step`; the loads have threads of their own.
+    """Versions of one model. One thread calls `step`; every load has its own thread.
 
     Args:
-        name: Of the model.
-        loader: Loads and unloads.
-        retries: How often a failed load is tried again.
-        retry_seconds: Seconds between these.
-        wake: Called when there is something to do for `step`.
+        name: Name of the model.
+        loader: Loads and unloads versions.
+        retries: Number of further attempts after a failed load.
+        retry_seconds: Seconds between these attempts.
+        wake: Called when `step` has something to do.
+        max_ended: Number of ended versions whose status is kept. TensorFlow Serving keeps all of them, which fills the
+            memory of a server that swaps every minute.
 
     Attributes:
-        serving: Available versions by number. Replaced, never changed: to be read without a lock.
-        newest: The highest of them; None if there is none.
+        serving: Available versions by number. Replaced as a whole, never changed: reads need no lock.
+        newest: The highest available version; None if there is none.
     """
 
-    def __init__(self, name: str, loader: Loader, retries: int, retry_seconds: float, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        loader: Loader,
+        retries: int,
+        retry_seconds: float,
+        wake: Callable[[], None],
+        max_ended: int = 100,
+    ) -> None:
         self.serving: Mapping[int, Version] = {}
         self.newest: Version | None = None
         self._name, self._loader, self._wake = name, loader, wake
-        self._retries, self._retry_seconds = retries, retry_seconds
+        self._retries, self._retry_seconds, self._max_ended = retries, retry_seconds, max_ended
         self._lock = threading.Lock()
         self._wanted: Collection[int] = ()
-        self._versions: dict[int, Version] = {}  # those that ended first come first
+        self._versions: dict[int, Version] = {}  # ended versions come in the order in which they ended
 
     def get(self, number: int) -> VersionStatus | None:
-        """Where a version is; None for one that never was wanted."""
+        """Returns the status of a version; None for a version that was never wanted."""
         with self._lock:
             return self._versions[number].status if number in self._versions else None
 
     def statuses(self) -> dict[int, VersionStatus]:
-        """Where all are."""
+        """Returns the statuses of all versions by number."""
         with self._lock:
             return {number: version.status for number, version in self._versions.items()}
 
     def has_failed(self, number: int) -> bool:
-        """Whether a load of a version has failed, be it tried again or not."""
+        """Returns whether an attempt to load a version has failed, whether or not there will be another."""
         with self._lock:
             return number in self._versions and self._versions[number].failures > 0
 
     @property
     def ended(self) -> bool:
-        """Whether none is in memory or on its way there."""
+        """Whether no version is in memory or being loaded."""
         with self._lock:
             return all(version.ended for version in self._versions.values())
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is to be waited for but requests in progress."""
+        """Whether nothing is left to wait for except requests in progress."""
         with self._lock:
-            return all(version.ended or version.leaving for version in self._versions.values())
+            return all(version.ended or version.draining for version in self._versions.values())
 
     def is_known(self, number: int) -> bool:
-        """Whether a version is loaded or loading, or has failed to load and its files are still the same."""
+        """Returns whether a version is loaded or loading, or failed to load with the files that it still has."""
         with self._lock:
             version = self._versions.get(number)
             if version is None or not version.failed:
@@ -103,7 +110,11 @@ class VersionSet:
         return False
 
     def step(self, plan: Plan) -> float | None:
-        """Starts and ends what the plan says; when to come again, on the monotonic clock, unless woken before."""
+        """Starts the loads and does the unloads that a plan requires.
+
+        Returns:
+            Monotonic time at which to call it again, unless woken before; None for no such time.
+        """
         now = time.monotonic()
         with self._lock:
             self._wanted = plan.wanted.keys()
@@ -111,10 +122,10 @@ class VersionSet:
                 self._begin(number, plan, now)
             for version in list(self._versions.values()):
                 if version.number not in plan.folders:
-                    version.failed = False  # should it come back, it is tried again
+                    version.failed = False  # tried again if the folder comes back
                 if version.number not in plan.wanted:
                     self._dismiss(version, plan)
-            closing = [v for v in self._versions.values() if v.state is State.UNLOADING and not v.leaving]
+            closing = [v for v in self._versions.values() if v.state is State.UNLOADING and not v.draining]
         for version in closing:
             self._unload(version)
         with self._lock:
@@ -124,7 +135,7 @@ class VersionSet:
         version, stamps = self._versions.get(number), plan.wanted[number]
         if version is None or (version.ended and not version.failed):
             if stamps is None or plan.storage is None:
-                return  # it has ended since the look; the next one will find it
+                return  # the version ended after the look; the next look finds it
             self._versions.pop(number, None)
             version = self._versions[number] = Version(self._name, number, plan.storage, plan.folders[number], stamps)
         elif version.retry_at is None or now < version.retry_at:
@@ -138,12 +149,12 @@ class VersionSet:
             if replaced or not (plan.wanted or plan.expected):
                 version.state = State.UNLOADING
                 self._publish()
-                version.shut()  # after it is out of `serving`: who is refused looks there again, and finds another
+                version.shut()  # after `_publish`: a request that is refused looks again and finds another version
         elif version.retry_at is not None:
             self._end(version)
 
     def _load(self, version: Version) -> None:
-        with self._loader.turn():
+        with self._loader.slot():
             if self._still_wanted(version):
                 start = time.monotonic()
                 try:
@@ -172,7 +183,7 @@ class VersionSet:
             version.fail(error, time.monotonic() + self._retry_seconds if again else None)
             if not again:
                 self._end(version)
-        then = f"again in {self._retry_seconds:g} s" if again else "given up until its files change"
+        then = f"next attempt in {self._retry_seconds:g} s" if again else "given up until its files change"
         logger.error("%s does not load (%s): %s: %s", version, then, error.code.name, error.message)
 
     def _unload(self, version: Version) -> None:
@@ -186,10 +197,10 @@ class VersionSet:
     def _end(self, version: Version) -> None:
         if not version.failed:
             version.end()
-        # The youngest last, and the oldest out; but who failed is remembered as long as it could be tried again.
+        # Moves the version to the end and forgets the oldest; failed versions stay, since they could be tried again.
         self._versions[version.number] = self._versions.pop(version.number)
         old = [each.number for each in self._versions.values() if each.ended and not each.failed]
-        for number in old[: max(0, len(old) - MAX_ENDED)]:
+        for number in old[: max(0, len(old) - self._max_ended)]:
             del self._versions[number]
 
     def _publish(self) -> None:

@@ -1,4 +1,4 @@
-"""Where a version of a model is on its way, as GetModelStatus tells it."""
+"""State of a version, as GetModelStatus reports it."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from serving.errors import Code
 
 
 class State(Enum):
-    """The states of a version, with the numbers that the protocol gives them."""
+    """States of a version, with their numbers in the protocol."""
 
     UNKNOWN = 0
     START = 10
@@ -19,13 +19,13 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """One version of a model.
+    """Status of one version of a model.
 
     Args:
-        version: Its number.
-        state: Where it is.
-        code: OK, or why it is not available.
-        message: The same in words; empty for OK.
+        version: Number of the version.
+        state: Current state.
+        code: OK, or the code of the error that keeps the version from being available.
+        message: Message of that error; empty for OK.
     """
 
     version: int

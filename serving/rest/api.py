@@ -14,7 +14,7 @@ from serving.admission.request_record import RequestRecord
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError, invalid
 from serving.inference import Inference
-from serving.manager.model_manager import Handle
+from serving.manager.handle import Handle
 from serving.metrics import Metrics
 from serving.model_spec import ModelSpec
 from serving.rest.body import TOO_LARGE, BodyTooLargeError, Disconnected, read_body

@@ -1,1 +1,1 @@
-"""File systems that hold models, and checks that a version is completely written."""
+"""File systems that hold models, and checks whether a version is completely written."""

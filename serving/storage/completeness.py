@@ -1,4 +1,4 @@
-"""Is a SavedModel whole, or is somebody still writing it? Judged by what its own files say of each other."""
+"""Check whether a SavedModel is completely written, by what its files record about each other."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ from serving.storage.variables_index import shard_sizes
 _GRAPHS = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 _INDEX = "variables/variables.index"
 _NO_GRAPH = "Could not find SavedModel .pb or .pbtxt at supplied export directory path"
-# Larger graphs carry their weights as constants: reading those twice would cost more than it saves.
+# Larger graphs carry their weights as constants; reading them twice would cost more than the check saves.
 _MAX_READ = 256 * 1024 * 1024
+# Field numbers of the protobuf messages
 _META_GRAPHS = 2  # of SavedModel
 _GRAPH, _SAVER, _ASSETS = 2, 3, 6  # of MetaGraphDef
 _NODES, _OP, _FILE_NAME = 1, 2, 2  # of GraphDef, NodeDef, AssetFileDef
@@ -19,12 +20,12 @@ _VARIABLES = {b"VarHandleOp", b"VariableV2", b"Variable"}
 
 @dataclass(frozen=True)
 class Unfinished:
-    """Why a SavedModel is not whole.
+    """Reason why a SavedModel is not complete.
 
     Args:
-        reason: One clause.
-        certain: Whether it cannot be loaded; if not, something is strange, and TensorFlow may judge it when it has
-            not changed for a while.
+        reason: The reason, as one clause.
+        certain: Whether the SavedModel certainly cannot be loaded. If not, it is unusual, and TensorFlow judges it once
+            it has not changed for a while.
     """
 
     reason: str
@@ -32,31 +33,37 @@ class Unfinished:
 
 
 def unfinished(folder: str, sizes: Mapping[str, int], read: Callable[[str], bytes]) -> Unfinished | None:
-    """What a SavedModel lacks; None for one that is whole.
+    """Returns the reason why a SavedModel is not complete; None if it is.
 
     Args:
-        folder: What it is called.
-        sizes: Bytes of all its files, by path within the folder, with "/".
-        read: Reads one of them.
+        folder: Path or URI of the SavedModel, for the message.
+        sizes: Sizes in bytes of all its files, by path within the folder, with "/".
+        read: Returns the content of a file.
+
+    Example:
+        >>> unfinished("/models/m/1", {"variables/variables.index": 8}, {}.__getitem__).reason
+        'Could not find SavedModel .pb or .pbtxt at supplied export directory path: /models/m/1'
+        >>> unfinished("/models/m/1", {"saved_model.pb": 4}, lambda name: bytes([8, 1, 18, 0])) is None
+        True
     """
     graph = next((name for name in _GRAPHS if name in sizes), None)
     if graph is None:
         return Unfinished(f"{_NO_GRAPH}: {folder}", certain=True)
     if _INDEX in sizes:
-        if lacking := _lacking_shard(sizes, read):
-            return lacking
+        if missing := _missing_shard(sizes, read):
+            return missing
     elif any(name.startswith("variables/") for name in sizes):
         return Unfinished(f"{_INDEX} is missing", certain=True)
     if graph != _GRAPHS[0] or sizes[graph] > _MAX_READ:
         return None
-    return _lacking_of_graph(sizes, memoryview(read(graph)))
+    return _missing_from_graph(sizes, memoryview(read(graph)))
 
 
-def _lacking_shard(sizes: Mapping[str, int], read: Callable[[str], bytes]) -> Unfinished | None:
+def _missing_shard(sizes: Mapping[str, int], read: Callable[[str], bytes]) -> Unfinished | None:
     try:
         expected = shard_sizes(read(_INDEX))
     except ValueError as error:
-        return Unfinished(f"{_INDEX} is cut short ({error})", certain=False)
+        return Unfinished(f"{_INDEX} is truncated ({error})", certain=False)
     for shard, size in enumerate(expected):
         name = f"variables/variables.data-{shard:05d}-of-{len(expected):05d}"
         if name not in sizes:
@@ -66,9 +73,9 @@ def _lacking_shard(sizes: Mapping[str, int], read: Callable[[str], bytes]) -> Un
     return None
 
 
-def _lacking_of_graph(files: Collection[str], data: memoryview) -> Unfinished | None:
+def _missing_from_graph(files: Collection[str], data: memoryview) -> Unfinished | None:
     try:
-        graphs = [dict_of(message(value)) for number, value in fields(data) if number == _META_GRAPHS]
+        graphs = [_submessages(message(value)) for number, value in fields(data) if number == _META_GRAPHS]
         if not graphs:
             return Unfinished(f"{_GRAPHS[0]} has no graph yet", certain=False)
         for graph in graphs:
@@ -78,16 +85,11 @@ def _lacking_of_graph(files: Collection[str], data: memoryview) -> Unfinished | 
             if _INDEX not in files and _SAVER in graph and _has_variables(graph):
                 return Unfinished(f"{_INDEX} is missing", certain=True)
     except ValueError as error:
-        return Unfinished(f"{_GRAPHS[0]} is cut short ({error})", certain=False)
+        return Unfinished(f"{_GRAPHS[0]} is truncated ({error})", certain=False)
     return None
 
 
-def dict_of(data: memoryview) -> dict[int, list[memoryview]]:
-    """The nested messages of a message, by field.
-
-    Raises:
-        ValueError: It is cut short.
-    """
+def _submessages(data: memoryview) -> dict[int, list[memoryview]]:
     found: dict[int, list[memoryview]] = {}
     for number, value in fields(data):
         if not isinstance(value, int):

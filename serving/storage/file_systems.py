@@ -1,4 +1,4 @@
-"""Where versions of a model lie: a local folder, a URI of TensorFlow's file systems, or one of fsspec's."""
+"""Storage of a model's versions: a local folder, a URI of TensorFlow's file systems, or one of fsspec's."""
 
 import os
 import re
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from serving.errors import Code, ServingError
+from serving.errors import invalid
+from serving.storage.paths import SCHEME
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _MAX_VERSION = 2**63 - 1
 
 Stamps = Mapping[str, tuple[int, Hashable]]
@@ -21,11 +21,15 @@ Stamps = Mapping[str, tuple[int, Hashable]]
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a folder at one moment.
+    """Files of a folder at one moment.
 
     Args:
-        stamps: Size in bytes and time of the last change of each, by path within the folder, with "/".
-        age: Seconds since anything changed; None where the storage cannot say.
+        stamps: Size in bytes and time of the last change of each file, by path within the folder, with "/".
+        age: Seconds since the last change; None if the storage does not report it.
+
+    Example:
+        >>> Files({"saved_model.pb": (4, 0)}).sizes
+        {'saved_model.pb': 4}
     """
 
     stamps: Stamps
@@ -33,49 +37,48 @@ class Files:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Bytes by path."""
+        """Sizes in bytes by path."""
         return {name: size for name, (size, _) in self.stamps.items()}
 
 
 class Storage(Protocol):
-    """A base path. What its methods raise: FileNotFoundError when it is not there, OSError or the storage's own."""
+    """Storage below one base path.
+
+    The methods raise FileNotFoundError if the base path or a folder is missing; other errors are OSErrors or the
+    storage's own.
+    """
 
     def folders(self) -> list[str]:
-        """Names of the folders in it."""
+        """Returns the names of the folders below the base path."""
 
     def path(self, folder: str) -> str:
-        """What one of them is called by others."""
+        """Returns the path or URI of a folder."""
 
     def files(self, folder: str) -> Files:
-        """All files of one of them."""
+        """Returns all files of a folder."""
 
     def read(self, folder: str, file: str) -> bytes:
-        """One file."""
+        """Returns the content of a file."""
 
     def fetch(self, folder: str) -> str:
-        """A path of one of them that TensorFlow can read: itself, or a copy."""
+        """Returns a path of a folder that TensorFlow can read: the folder itself, or a local copy."""
 
     def discard(self, fetched: str) -> None:
-        """Ends the use of what `fetch` gave."""
-
-
-def is_uri(path: str) -> bool:
-    """Whether a path names a file system: "gs://bucket/models"."""
-    return bool(_SCHEME.match(path))
+        """Deletes the copy that `fetch` made, if it made one."""
 
 
 def open_storage(base_path: str) -> Storage:
-    """The storage of a base path.
+    """Returns the storage of a base path.
 
     Raises:
-        ServingError: INVALID_ARGUMENT for a scheme that nothing here can read.
+        ServingError: INVALID_ARGUMENT: Neither TensorFlow nor fsspec can read the scheme.
     """
-    scheme = _SCHEME.match(base_path)
+    scheme = SCHEME.match(base_path)
     if scheme is None:
         return _Local(base_path)
     if scheme[1].lower() == "file":
         return _Local(unquote(base_path[scheme.end() :]))
-    import tensorflow as tf  # 5 to 12 s, unless a server has it already
+    import tensorflow as tf  # takes 5 to 12 s, unless the server has imported it
 
     if scheme[1].lower() in tf.io.gfile.get_registered_schemes():
         return _TensorFlow(base_path, tf)
@@ -83,12 +86,12 @@ def open_storage(base_path: str) -> Storage:
 
 
 def find_versions(storage: Storage) -> dict[int, str]:
-    """Folders of a base path by version: those whose name is a whole number, "00017" too.
+    """Returns the folders below a base path whose name is a whole number, such as "17" or "00017", by number.
 
-    Where several have the same number, the one without leading zeros counts, else the first by name.
+    If several names mean the same number, the one without leading zeros wins, or else the first by name.
 
     Raises:
-        FileNotFoundError: There is no such base path.
+        FileNotFoundError: The base path does not exist.
     """
     found: dict[int, str] = {}
     for name in sorted(storage.folders()):
@@ -116,9 +119,9 @@ class _Local:
                 path = os.path.join(parent, name)  # noqa: PTH118
                 try:
                     status = os.stat(path)  # noqa: PTH116
-                except FileNotFoundError:  # removed at this moment, or a link that leads nowhere
+                except FileNotFoundError:  # removed at this moment, or a dangling link
                     continue
-                # The time of change cannot be set by whoever copies with the times of the original.
+                # A copy may keep the original's modification time, but not its change time.
                 newest = max(newest, status.st_ctime)
                 stamps[os.path.relpath(path, root).replace(os.sep, "/")] = (status.st_size, status.st_mtime_ns)
         return Files(stamps, time.time() - newest)
@@ -175,10 +178,9 @@ class _Fsspec:
 
             self._system, root = fsspec.core.url_to_fs(base)
         except (ImportError, ValueError) as error:
-            raise ServingError(
-                Code.INVALID_ARGUMENT,
-                f"{base} cannot be read: {error}; TensorFlow has no file system for it, so install fsspec and the "
-                "package that it names for this scheme (s3fs for s3, gcsfs for gs, adlfs for abfs)",
+            raise invalid(
+                f"cannot read {base}: {error}; TensorFlow has no file system for it, so install fsspec and the "
+                "package that fsspec names for this scheme (s3fs for s3, gcsfs for gs, adlfs for abfs)"
             ) from error
         self._base, self._root = base.rstrip("/"), root.rstrip("/")
 
@@ -212,7 +214,7 @@ class _Fsspec:
             for file in self.files(folder).stamps:
                 target = Path(copy, file)
                 if not target.resolve().is_relative_to(Path(copy).resolve()):
-                    raise OSError(f"{self.path(folder)} has a file named {file!r}, which leaves its folder")
+                    raise OSError(f"{self.path(folder)} has a file named {file!r}, which leads out of its folder")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._system.get_file(f"{self._root}/{folder}/{file}", str(target))
         except BaseException:

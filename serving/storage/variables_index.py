@@ -1,7 +1,8 @@
-"""What `variables.index` says of the files beside it: how many there are, and how long each is at least.
+"""Reader of `variables.index`, which records how many data files there are and how long each is at least.
 
-The file is a LevelDB table of serialized `BundleEntryProto`s by variable, and a `BundleHeaderProto` under the empty
-key: see TensorFlow's tensor_bundle.h and table/format.cc.
+The file is a LevelDB table of serialized `BundleEntryProto`s by variable, with a `BundleHeaderProto` under the empty
+key; see TensorFlow's tensor_bundle.h and table/format.cc. TensorFlow's own reader opens the data files as well, which
+are not there yet while a version is being copied.
 """
 
 from collections.abc import Iterator
@@ -9,22 +10,25 @@ from collections.abc import Iterator
 from serving.protobuf.wire import fields, number, varint
 
 _FOOTER, _MAGIC = 48, bytes.fromhex("57fb808b247547db")
-_TRAILER = 5  # after each block: how it is compressed (0: not, as TensorFlow writes it) and a checksum
+_TRAILER = 5  # bytes after each block: compression (TensorFlow writes 0, none) and a checksum
 _NUM_SHARDS = 1  # of BundleHeaderProto
 _SHARD, _OFFSET, _SIZE = 3, 4, 5  # of BundleEntryProto
-_MAX_SHARDS = 99_999  # names have five digits
+_MAX_SHARDS = 99_999  # file names have five digits
 
 
 def shard_sizes(index: bytes) -> list[int]:
-    """Bytes that each data file must have at least, by shard.
+    """Returns the number of bytes that each data file must have at least, by shard.
+
+    Args:
+        index: Content of `variables.index`.
 
     Raises:
-        ValueError: The index is cut short, or is none.
+        ValueError: The index is truncated, or is not an index.
     """
     data = memoryview(index)
     if len(data) < _FOOTER or data[-8:] != _MAGIC:
-        raise ValueError("no end of a table")
-    _, _, position = _block(data, len(data) - _FOOTER)  # of the meta index
+        raise ValueError("the table's footer is missing")
+    _, _, position = _block(data, len(data) - _FOOTER)  # skips the handle of the meta index
     start, size, _ = _block(data, position)
     sizes: list[int] = []
     for _, handle in _entries(_contents(data, start, size)):
@@ -42,7 +46,7 @@ def shard_sizes(index: bytes) -> list[int]:
                 raise ValueError(f"shard {shard} of {len(sizes)}")
             sizes[shard] = max(sizes[shard], found.get(_OFFSET, 0) + found.get(_SIZE, 0))
     if not sizes:
-        raise ValueError("no header")
+        raise ValueError("the header is missing")
     return sizes
 
 
@@ -54,9 +58,9 @@ def _block(data: memoryview, position: int) -> tuple[int, int, int]:
 
 def _contents(data: memoryview, start: int, size: int) -> memoryview:
     if start + size + _TRAILER > len(data):
-        raise ValueError("a block is cut short")
+        raise ValueError("a block is truncated")
     if data[start + size]:
-        raise ValueError("a compressed block")
+        raise ValueError("a block is compressed")
     return data[start : start + size]
 
 
@@ -69,7 +73,7 @@ def _entries(block: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         unshared, position = varint(block, position)
         size, position = varint(block, position)
         if position + unshared + size > end:
-            raise ValueError("an entry is cut short")
+            raise ValueError("an entry is truncated")
         key = key[:shared] + bytes(block[position : position + unshared])
         position += unshared
         yield key, block[position : position + size]

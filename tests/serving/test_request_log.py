@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from serving.manager.version import Handle
+from serving.manager.handle import Handle
 from serving.metrics import LOG_COUNT, Metrics
 from serving.request_log import RECORDS_PER_FILE, RequestLog
 

@@ -291,7 +291,7 @@ def test_a_model_that_refuses_synthetic_requests_still_loads(models, tmp_path, c
 
 
 def test_logged_requests_can_be_replayed(servable, half_plus_two, tmp_path):
-    from serving.manager.version import Handle
+    from serving.manager.handle import Handle
     from serving.request_log import RequestLog
 
     logged = RequestLog(str(tmp_path), 1.0)

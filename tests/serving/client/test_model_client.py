@@ -92,9 +92,14 @@ heavy += [name for name in ("tensorflow", "numpy", "grpc") if name in sys.module
 print(seconds, heavy)
 """
     root = Path(__file__).parents[3]
-    runs = [subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True) for _ in range(5)]
-    assert {each.stdout.split(" ", 1)[1] for each in runs} == {"[]\n"}, runs[0].stderr
-    assert min(float(each.stdout.split()[0]) for each in runs) < 0.3
+
+    def seconds() -> float:
+        run = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True)
+        took, heavy = run.stdout.split(" ", 1)
+        assert heavy == "[]\n", run.stderr
+        return float(took)
+
+    assert any(seconds() < 0.3 for _ in range(5))  # the first run may read the disk
 
 
 def test_a_context_manager_closes_the_transport(transport):

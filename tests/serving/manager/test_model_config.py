@@ -1,4 +1,4 @@
-"""What a model config file and the flags say, and what is refused."""
+"""Model config files and flags: the models that they name, and the errors of invalid ones."""
 
 import pytest
 
@@ -54,7 +54,7 @@ def test_a_whole_config_file(tmp_path):
     assert models[4].policy.choose({1, 2}) == set()
 
 
-def test_a_file_that_says_nothing_serves_nothing(tmp_path):
+def test_an_empty_file_serves_nothing(tmp_path):
     assert read(tmp_path, "") == read(tmp_path, "model_config_list {}") == []
 
 
@@ -89,7 +89,7 @@ ONE = 'model_config_list {{ config {{ name: "m" base_path: "/m" {} }} }}'
         ),
     ],
 )
-def test_what_is_wrong_in_a_file(tmp_path, text, code, message):
+def test_invalid_files(tmp_path, text, code, message):
     file = tmp_path / "models.config"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ServingError, match=message) as caught:
@@ -97,8 +97,8 @@ def test_what_is_wrong_in_a_file(tmp_path, text, code, message):
     assert caught.value.code is code
 
 
-def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(ServingError, match="cannot be read"):
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ServingError, match="cannot read the model config file"):
         configured_models(ServerConfig(model_config_file=str(tmp_path / "none")))
 
 

@@ -1,4 +1,4 @@
-"""Versions come and go: with servables that are made up, so that what is tested is the order of things."""
+"""Life of models and versions, with fake servables: what is loaded and unloaded, and in which order."""
 
 import contextlib
 import gc
@@ -12,20 +12,22 @@ from pathlib import Path
 
 import pytest
 
-import serving.manager.candidates
 from serving.config import ServerConfig
 from serving.errors import Code, ServingError
+from serving.manager.loader import Loader
 from serving.manager.model_config import ModelConfig
 from serving.manager.model_manager import ModelManager
 from serving.manager.version_policy import VersionPolicy
-from serving.manager.version_set import MAX_ENDED
+from serving.manager.version_set import Plan, VersionSet
+from serving.manager.write_detection import WriteDetection
 from serving.model_spec import ModelSpec
+from serving.storage.file_systems import open_storage
 
 EMPTY_MODEL = b"\x08\x01\x12\x00"  # a SavedModel with one empty graph
 
 
 class Fake:
-    """What stands for a servable."""
+    """Fake of a servable."""
 
     def __init__(self, folder: str) -> None:
         self.folder, self.closed = folder, False
@@ -35,7 +37,7 @@ class Fake:
 
 
 class World:
-    """A folder of models, a server's manager, and what it did."""
+    """A folder of models, managers that serve it, and a list of what they did."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -44,6 +46,7 @@ class World:
         self.held: dict[str, threading.Event] = {}  # loads that wait
         self.alive: list[weakref.ref] = []
         self.managers: list[ModelManager] = []
+        self.detection = WriteDetection(quiet_seconds=-1.0)  # files just written are old enough
 
     def add(self, name: str, *versions: int, content: bytes = EMPTY_MODEL) -> Path:
         for version in versions:
@@ -88,6 +91,7 @@ class World:
             prepare,
             self.before_close,
             load=self.load,
+            detection=self.detection,
         )
         self.managers.append(manager)
         return manager
@@ -99,8 +103,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    monkeypatch.setattr(serving.manager.candidates, "QUIET_SECONDS", -1.0)  # files just made are old enough
+def world(tmp_path):
     world = World(tmp_path)
     yield world
     for event in world.held.values():
@@ -110,13 +113,13 @@ def world(tmp_path, monkeypatch):
 
 
 def eventually(true: Callable[[], object], seconds: float = 10) -> None:
-    """Waits until something is true; what cannot be asked yet is not."""
+    """Waits until a condition holds; a `ServingError` counts as not yet."""
     end = time.monotonic() + seconds
     while True:
         with contextlib.suppress(ServingError):
             if true():
                 return
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, f"not after {seconds} s"
         time.sleep(0.005)
 
 
@@ -136,7 +139,7 @@ def refusal(manager: ModelManager, *spec) -> ServingError:
     return caught.value
 
 
-# Which versions.
+# Policies.
 
 
 def test_the_newest_is_served_by_default(world):
@@ -167,7 +170,7 @@ def test_no_versions_named_serve_none(world):
     assert refusal(manager, "m").code is Code.NOT_FOUND
 
 
-def test_highest_first(world):
+def test_the_highest_version_is_loaded_first(world):
     world.add("m", 1, 2, 3)
     world.started(world.config("m", VersionPolicy(newest=None)), num_load_threads=1)
     assert world.events == ["load m/3", "load m/2", "load m/1"]
@@ -176,12 +179,12 @@ def test_highest_first(world):
 def test_latest_means_the_highest_that_is_available(world):
     world.add("m", 1)
     manager = world.started(world.config("m", VersionPolicy(newest=2)))
-    gate = world.hold("m", 2)
+    release = world.hold("m", 2)
     world.add("m", 2)
     eventually(lambda: states(manager, "m").get(2) == "LOADING")
     assert version_of(manager, "m") == 1
     assert refusal(manager, "m", 2).message.startswith("Servable not found for request: Specific(m, 2)")
-    gate.set()
+    release.set()
     eventually(lambda: version_of(manager, "m") == 2)
     assert version_of(manager, "m", 1) == 1
 
@@ -213,7 +216,7 @@ def test_a_request_finishes_on_the_version_that_it_began_with(world):
     assert handle.servable.closed
 
 
-def test_memory_is_given_back(world):
+def test_memory_is_released(world):
     world.add("m", 1)
     manager = world.started("m")
     for version in range(2, 6):
@@ -235,6 +238,7 @@ def test_no_request_fails_during_swaps(world):
                 seen.add(version_of(manager, "m"))
             except Exception as error:
                 failures.append(error)
+            time.sleep(0.0002)  # without a pause, three busy threads keep the loads from Python's lock
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
@@ -267,7 +271,7 @@ def test_removing_all_versions_unloads_and_a_new_one_comes_back(world):
     eventually(lambda: states(manager, "m") == {1: "AVAILABLE"})
 
 
-def test_a_base_path_that_vanishes_leaves_what_is_loaded(world, caplog):
+def test_a_base_path_that_vanishes_leaves_the_loaded_versions(world, caplog):
     world.add("m", 1)
     manager = world.started("m")
     (world.root / "m").rename(world.root / "away")
@@ -280,26 +284,24 @@ def test_a_base_path_that_vanishes_leaves_what_is_loaded(world, caplog):
     eventually(lambda: version_of(manager, "m") == 2)
 
 
-def test_ended_versions_are_remembered_but_not_for_ever(world, monkeypatch):
-    monkeypatch.setattr(serving.manager.version_set, "MAX_ENDED", 3)
-    assert MAX_ENDED == 100
-    world.add("m", 1)
-    manager = world.started("m")
-    for version in range(2, 9):
-        world.add("m", version)
-        eventually(
-            lambda new=version: (
-                states(manager, "m").get(new) == "AVAILABLE" and states(manager, "m").get(new - 1) == "END"
-            )
-        )
-    assert states(manager, "m") == {8: "AVAILABLE", 7: "END", 6: "END", 5: "END"}
+def test_only_the_last_ended_versions_are_remembered(world):
+    storage = open_storage(str(world.add("m", *range(1, 9))))
+    loader = Loader(ServerConfig(), lambda servable: None, world.before_close, None, world.load)
+    versions = VersionSet("m", loader, retries=0, retry_seconds=0, wake=lambda: None, max_ended=3)
+    folders = {number: str(number) for number in range(1, 9)}
+    for number in folders:
+        plan = Plan(storage, folders, {number: storage.files(str(number)).stamps}, {number})
+        eventually(lambda plan=plan, number=number: versions.step(plan) or list(versions.serving) == [number])
+        versions.step(plan)
+    found = {number: status.state.name for number, status in versions.statuses().items()}
+    assert found == {8: "AVAILABLE", 7: "END", 6: "END", 5: "END"}
 
 
-# What is not complete.
+# Incomplete versions.
 
 
-def test_a_half_written_folder_is_left_alone_until_it_is_complete(world, monkeypatch):
-    monkeypatch.setattr(serving.manager.candidates, "QUIET_SECONDS", 60.0)
+def test_a_half_written_folder_is_left_alone_until_it_is_complete(world):
+    world.detection = WriteDetection(quiet_seconds=60.0, recheck_seconds=0.3)
     world.add("m", 1)
     manager = world.started("m")
     folder = world.root / "m" / "2"
@@ -307,10 +309,10 @@ def test_a_half_written_folder_is_left_alone_until_it_is_complete(world, monkeyp
     eventually(lambda: states(manager, "m") == {2: "START", 1: "AVAILABLE"})
     eventually(lambda: manager.statuses("m")[0].code is Code.NOT_FOUND)
     assert manager.statuses("m")[0].message.startswith("Could not find SavedModel .pb or .pbtxt at supplied export")
-    for _ in range(20):  # a file that grows, and is whole at every look
+    for _ in range(20):  # a file that grows, and is complete at every look
         with (folder / "saved_model.pb").open("ab") as file:
             file.write(EMPTY_MODEL)
-        time.sleep(0.1)
+        time.sleep(0.05)
         assert "load m/2" not in world.events
     eventually(lambda: states(manager, "m") == {2: "AVAILABLE", 1: "END"})
     assert version_of(manager, "m") == 2
@@ -336,8 +338,8 @@ def test_the_newest_complete_version_is_served_at_the_start(world):
     assert states(manager, "m") == {3: "START", 2: "AVAILABLE"}
 
 
-def test_strange_files_that_stay_are_judged_by_the_loader(world, monkeypatch):
-    monkeypatch.setattr(serving.manager.candidates, "PATIENCE_SECONDS", 0.3)
+def test_unusual_files_that_stay_are_judged_by_the_loader(world):
+    world.detection = WriteDetection(-1.0, recheck_seconds=0.05, patience_seconds=0.3)
     world.add("m", 1)
     manager = world.started("m", max_num_load_retries=0)
     world.broken.add("m/2")
@@ -348,8 +350,8 @@ def test_strange_files_that_stay_are_judged_by_the_loader(world, monkeypatch):
     assert manager.statuses("m", 2)[0].code is Code.DATA_LOSS
 
 
-def test_a_folder_that_cannot_be_read_concerns_no_other(world, monkeypatch):
-    monkeypatch.setattr(serving.manager.candidates, "PATIENCE_SECONDS", 0.2)
+def test_a_folder_that_cannot_be_read_affects_no_other(world):
+    world.detection = WriteDetection(-1.0, recheck_seconds=0.05, patience_seconds=0.2)
     world.add("m", 1)
     manager = world.started(world.config("m", VersionPolicy(newest=None)), max_num_load_retries=0)
     world.broken.add("m/2")
@@ -359,7 +361,7 @@ def test_a_folder_that_cannot_be_read_concerns_no_other(world, monkeypatch):
     eventually(lambda: states(manager, "m") == {4: "AVAILABLE", 3: "START", 2: "START", 1: "AVAILABLE"})
 
 
-# What does not load.
+# Versions that do not load.
 
 
 def test_a_broken_version_is_reported_and_the_one_before_keeps_serving(world, caplog):
@@ -374,7 +376,7 @@ def test_a_broken_version_is_reported_and_the_one_before_keeps_serving(world, ca
     assert version_of(manager, "m") == 1
     assert "model m version 2 does not load (given up until its files change): DATA_LOSS: m/2 is broken" in caplog.text
     time.sleep(0.15)
-    assert world.events.count("load m/2") == 3  # not again as long as it stays as it is
+    assert world.events.count("load m/2") == 3  # not again while its files stay the same
     world.add("m", 3)
     eventually(lambda: states(manager, "m") == {3: "AVAILABLE", 2: "END", 1: "END"})
 
@@ -403,7 +405,7 @@ def test_a_broken_version_is_tried_again_when_its_files_change(world):
     eventually(lambda: states(manager, "m") == {2: "AVAILABLE", 1: "END"})
 
 
-def test_a_retry_helps(world):
+def test_a_retry_can_succeed(world):
     world.add("m", 1)
     world.broken.add("m/1")
     manager = world.manager("m")
@@ -421,30 +423,30 @@ def test_retries_and_slow_loads_block_no_other_version_or_model(world):
     world.hold("a", 3)
     world.add("a", 2)
     eventually(lambda: (row := manager.statuses("a")[0]).version == 2 and row.code is Code.DATA_LOSS)
-    assert states(manager, "a")[2] == "LOADING"  # an hour until it is tried again
+    assert states(manager, "a")[2] == "LOADING"  # the next attempt is an hour away
     world.add("a", 3)
     eventually(lambda: states(manager, "a").get(3) == "LOADING")
-    eventually(lambda: states(manager, "a").get(2) == "END")  # nobody wants it any more
+    eventually(lambda: states(manager, "a").get(2) == "END")  # no longer wanted
     world.add("b", 2)
     eventually(lambda: version_of(manager, "b") == 2)
     world.add("a", 4)
     eventually(lambda: version_of(manager, "a") == 4)
 
 
-def test_a_load_that_is_not_wanted_any_more_is_unloaded_when_it_is_done(world):
+def test_a_load_that_is_no_longer_wanted_is_unloaded_when_it_is_done(world):
     world.add("m", 1)
     manager = world.started("m")
-    gate = world.hold("m", 2)
+    release = world.hold("m", 2)
     world.add("m", 2)
     eventually(lambda: states(manager, "m").get(2) == "LOADING")
     world.add("m", 3)
     eventually(lambda: version_of(manager, "m") == 3)
-    gate.set()
+    release.set()
     eventually(lambda: states(manager, "m") == {3: "AVAILABLE", 2: "END", 1: "END"})
     assert "unload m/2" in world.events
 
 
-def test_any_exception_fails_the_load_and_closes_what_was_made(world):
+def test_any_exception_fails_the_load_and_closes_the_servable(world):
     made = []
 
     def prepare(servable: Fake) -> None:
@@ -477,7 +479,7 @@ def test_start_fails_with_a_broken_model(world):
     )
 
 
-def test_start_without_any_version_says_what_to_do(world):
+def test_start_without_any_version_names_the_cure(world):
     with pytest.raises(ServingError, match=r"1 servable\(s\) .*Could not find base path .*/m for servable m"):
         world.started("m")
     (world.root / "m").mkdir()
@@ -488,7 +490,7 @@ def test_start_without_any_version_says_what_to_do(world):
         world.started(world.config("m", VersionPolicy(specific=frozenset({7}))))
 
 
-def test_a_missing_base_path_concerns_its_own_model_only(world, caplog):
+def test_a_missing_base_path_affects_its_own_model_only(world, caplog):
     world.add("good", 1)
     manager = world.started("good", "late")
     assert manager.available() == {"good": [1], "late": []}
@@ -501,8 +503,8 @@ def test_a_missing_base_path_concerns_its_own_model_only(world, caplog):
     eventually(lambda: version_of(manager, "late") == 5)
 
 
-def test_start_waits_for_a_folder_that_is_being_written_and_gives_up_on_one_that_is_not(world, monkeypatch):
-    monkeypatch.setattr(serving.manager.candidates, "PATIENCE_SECONDS", 1.0)
+def test_start_waits_for_a_folder_that_is_being_written_and_gives_up_on_one_that_is_not(world):
+    world.detection = WriteDetection(-1.0, recheck_seconds=0.1, patience_seconds=1.0)
     folder = world.root / "m" / "1"
     folder.mkdir(parents=True)
     manager = world.manager("m")
@@ -514,24 +516,24 @@ def test_start_waits_for_a_folder_that_is_being_written_and_gives_up_on_one_that
         world.started("n")
 
 
-def test_looks_once_when_told_so(world):
+def test_base_paths_are_searched_once_when_configured_so(world):
     world.add("m", 1)
     manager = world.started("m", file_system_poll_wait_seconds=0)
     world.add("m", 2)
     time.sleep(0.2)
     assert states(manager, "m") == {1: "AVAILABLE"}
-    manager.reload([world.config("m")])  # but a reload looks again
+    manager.reload([world.config("m")])  # a reload searches again
     eventually(lambda: version_of(manager, "m") == 2)
 
 
-def test_never_looks_when_told_so(world):
+def test_base_paths_are_never_searched_when_configured_so(world):
     world.add("m", 1)
     assert world.started("m", file_system_poll_wait_seconds=-1).available() == {"m": []}
 
 
 def test_stop_interrupts_the_start(world):
     world.add("m", 1)
-    gate = world.hold("m", 1)
+    release = world.hold("m", 1)
     manager = world.manager("m")
     errors = []
 
@@ -544,7 +546,7 @@ def test_stop_interrupts_the_start(world):
     thread = threading.Thread(target=start)
     thread.start()
     eventually(lambda: world.events == ["load m/1"])
-    threading.Timer(0.1, gate.set).start()
+    threading.Timer(0.1, release.set).start()
     manager.stop()
     thread.join(5)
     assert errors == [Code.CANCELLED]
@@ -593,7 +595,7 @@ def test_acquire_takes_microseconds(world):
     assert best < 10e-6
 
 
-def test_a_request_that_fails_gives_its_version_back(world):
+def test_a_request_that_fails_releases_its_version(world):
     world.add("m", 1)
     manager = world.started("m")
     with pytest.raises(RuntimeError), manager.acquire(ModelSpec("m")):
@@ -627,16 +629,16 @@ def test_reload_of_a_policy(world):
     manager = world.started("m")
     manager.reload([world.config("m", VersionPolicy(specific=frozenset({1, 2})))])
     eventually(lambda: states(manager, "m") == {1: "AVAILABLE", 2: "AVAILABLE", 3: "END"})
-    # One of the new ones is enough to let the old one go.
+    # One new version is enough to unload the old one.
     assert world.events.index("unload m/3") > min(world.events.index("load m/1"), world.events.index("load m/2"))
 
 
-def test_reload_waits_for_new_models_and_says_which_fail(world):
+def test_reload_waits_for_new_models_and_names_the_ones_that_fail(world):
     for name in ("a", "b", "slow"):
         world.add(name, 1)
     manager = world.started("a", max_num_load_retries=0)
-    gate = world.hold("slow", 1)
-    threading.Timer(0.2, gate.set).start()
+    release = world.hold("slow", 1)
+    threading.Timer(0.2, release.set).start()
     manager.reload([world.config("a"), world.config("slow")])
     assert version_of(manager, "slow") == 1
     world.broken.add("b/1")
@@ -647,7 +649,7 @@ def test_reload_waits_for_new_models_and_says_which_fail(world):
     eventually(lambda: version_of(manager, "none") == 1)
 
 
-def test_reload_refuses_what_is_wrong_and_changes_nothing(world):
+def test_reload_refuses_invalid_models_and_changes_nothing(world):
     world.add("a", 1)
     world.add("b", 1)
     manager = world.started("a")
@@ -718,7 +720,7 @@ def test_the_config_file_is_followed(world, caplog):
 # Labels.
 
 
-def test_labels_are_there_from_the_start(world):
+def test_labels_exist_from_the_start(world):
     world.add("m", 1, 2)
     manager = world.started(world.config("m", VersionPolicy(newest=2), stable=1, canary=2))
     assert version_of(manager, "m", label="stable") == 1
@@ -750,13 +752,13 @@ def test_labels_move_with_a_reload_that_loads_their_version(world):
     assert version_of(manager, "m", label="stable") == 2
     assert refusal(manager, "m", None, "canary").message.startswith("Unrecognized servable version label: canary")
     eventually(lambda: states(manager, "m") == {1: "END", 2: "AVAILABLE"})
-    # Back again: the label stays where it is until its version is there.
-    gate = world.hold("m", 1)
+    # Back again: the label stays until its version is available.
+    release = world.hold("m", 1)
     thread = threading.Thread(target=manager.reload, args=[[world.config("m", both, stable=1)]])
     thread.start()
     eventually(lambda: states(manager, "m")[1] == "LOADING")
     assert version_of(manager, "m", label="stable") == 2
-    gate.set()
+    release.set()
     thread.join(10)
     assert version_of(manager, "m", label="stable") == 1
 
@@ -784,7 +786,7 @@ def test_labels_of_unavailable_versions_when_allowed(world):
 
 
 def test_everything_ends(world):
-    """No thread is left of models that were removed."""
+    """Removed models leave no thread behind."""
     for number in range(5):
         world.add(f"m{number}", 1)
     manager = world.started(*(f"m{number}" for number in range(5)))

@@ -1,6 +1,7 @@
-"""Which versions a base path has, and whether a folder is whole."""
+"""Versions below a base path, and the check whether a folder is complete."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def test_links_to_versions_are_followed(tmp_path):
     assert storage.files("3").sizes == {"saved_model.pb": 4}
 
 
-def test_links_that_lead_nowhere_are_no_files(tmp_path):
+def test_dangling_links_are_not_files(tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_bytes(EMPTY_MODEL)
     (tmp_path / "1" / "notes").symlink_to(tmp_path / "none")
@@ -105,16 +106,16 @@ def test_tensorflow_storage():
         find_versions(open_storage("ram://nowhere"))
 
 
-def test_unknown_scheme_says_what_to_install():
+def test_unknown_scheme_names_the_package_to_install():
     pytest.importorskip("tensorflow")
-    with pytest.raises(ServingError, match=r"nosuch://bucket/models cannot be read.*install"):
+    with pytest.raises(ServingError, match=r"cannot read nosuch://bucket/models.*install"):
         open_storage("nosuch://bucket/models")
 
 
 # Completeness.
 
 
-def lacking(folder: Path) -> str | None:
+def problem(folder: Path) -> str | None:
     storage = open_storage(str(folder.parent))
     found = unfinished("the model", storage.files(folder.name).sizes, lambda name: storage.read(folder.name, name))
     return found and found.reason
@@ -122,7 +123,7 @@ def lacking(folder: Path) -> str | None:
 
 @pytest.fixture(scope="module")
 def variables(tmp_path_factory) -> Path:
-    """A SavedModel with variables and an asset, built in another process: this one needs no TensorFlow."""
+    """A SavedModel with variables and an asset, built in another process: this one does not import TensorFlow."""
     pytest.importorskip("tensorflow")
     folder = tmp_path_factory.mktemp("whole") / "1"
     code = f"""
@@ -148,13 +149,13 @@ def _words(folder: Path) -> Path:
     return path
 
 
-def test_whole_model(variables):
-    assert lacking(variables) is None
+def test_complete_model(variables):
+    assert problem(variables) is None
     index = (variables / "variables" / "variables.index").read_bytes()
     assert shard_sizes(index) == [(variables / "variables" / "variables.data-00000-of-00001").stat().st_size]
 
 
-def test_every_part_is_missed(variables, tmp_path):
+def test_every_missing_part_is_noticed(variables, tmp_path):
     files = {
         "saved_model.pb": "Could not find SavedModel .pb or .pbtxt at supplied export directory path: the model",
         "variables/variables.index": "variables/variables.index is missing",
@@ -165,43 +166,37 @@ def test_every_part_is_missed(variables, tmp_path):
         copy = tmp_path / name.replace("/", "-")
         shutil.copytree(variables, copy)
         (copy / name).unlink()
-        assert lacking(copy) == reason
+        assert problem(copy) == reason
 
 
-def test_variables_are_missed_even_without_their_folder(variables, tmp_path):
+def test_missing_variables_are_noticed_even_without_their_folder(variables, tmp_path):
     shutil.copytree(variables, tmp_path / "1")
     shutil.rmtree(tmp_path / "1" / "variables")
-    assert lacking(tmp_path / "1") == "variables/variables.index is missing"
+    assert problem(tmp_path / "1") == "variables/variables.index is missing"
 
 
-def test_every_part_that_is_cut_short_is_noticed(variables, tmp_path):
+def test_every_truncated_part_is_noticed(variables, tmp_path):
     for name in ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"):
         whole = (variables / name).read_bytes()
         copy = tmp_path / name.replace("/", "-")
         shutil.copytree(variables, copy)
         for size in {0, 1, 7, len(whole) // 3, len(whole) // 2, len(whole) - 1}:
             (copy / name).write_bytes(whole[:size])
-            assert lacking(copy), f"{name} with {size} of {len(whole)} bytes"
+            assert problem(copy), f"{name} with {size} of {len(whole)} bytes"
 
 
-def test_model_without_variables_needs_none(tmp_path):
+def test_model_without_variables_is_complete(tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_bytes(EMPTY_MODEL)
-    assert lacking(tmp_path / "1") is None
+    assert problem(tmp_path / "1") is None
 
 
-def test_garbage_is_refused_quickly(tmp_path):
-    import random
-
-    (tmp_path / "1" / "variables").mkdir(parents=True)
+def test_garbage_is_refused_quickly():
     rng = random.Random(0)
     for number in range(500):
-        data = rng.randbytes(rng.randrange(200))
-        (tmp_path / "1" / "saved_model.pb").write_bytes(data)
-        # With the end of a table, so that what comes before it is followed.
-        (tmp_path / "1" / "variables" / "variables.index").write_bytes(
-            rng.randbytes(rng.randrange(400)) + bytes.fromhex("57fb808b247547db") * (number % 2)
-        )
+        # With the footer of a table, so that the reader follows the bytes before it.
+        index = rng.randbytes(rng.randrange(400)) + bytes.fromhex("57fb808b247547db") * (number % 2)
+        content = {"saved_model.pb": rng.randbytes(rng.randrange(200)), "variables/variables.index": index}
         start = time.monotonic()
-        lacking(tmp_path / "1")
+        unfinished("the model", {name: len(data) for name, data in content.items()}, content.__getitem__)
         assert time.monotonic() - start < 1
