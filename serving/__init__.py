@@ -1,1 +1,1 @@
-"""The counter: what answers requests from a pushed SavedModel; imports nothing of the other three packages."""
+"""Model server and its client: serve pushed SavedModels; import nothing of the other three packages."""

@@ -1,13 +1,18 @@
-"""What goes wrong while serving, under gRPC's canonical codes and TensorFlow Serving's HTTP statuses."""
+"""Errors of serving, with gRPC's canonical codes and TensorFlow Serving's HTTP statuses."""
 
 from enum import Enum
 
-# TensorFlow Serving cuts longer messages so.
+# TensorFlow Serving truncates longer messages in the same way.
 _MAX_MESSAGE, _TRUNCATED = 1024, "...TRUNCATED"
 
 
 class Code(Enum):
-    """A canonical code: its name, its number in gRPC, its status over HTTP."""
+    """Canonical codes; each value is the number in gRPC and the HTTP status.
+
+    Example:
+        >>> Code.NOT_FOUND.number, Code.NOT_FOUND.http
+        (5, 404)
+    """
 
     OK = (0, 200)
     CANCELLED = (1, 499)
@@ -29,26 +34,31 @@ class Code(Enum):
 
     @property
     def number(self) -> int:
-        """Its number in gRPC."""
+        """Number in gRPC."""
         return self.value[0]
 
     @property
     def http(self) -> int:
-        """Its status over HTTP."""
+        """HTTP status."""
         return self.value[1]
 
     @classmethod
     def of_number(cls, number: int) -> "Code":
-        """The code of a number; UNKNOWN for numbers that are none."""
+        """Returns the code with a number; UNKNOWN for other numbers."""
         return next((code for code in cls if code.number == number), cls.UNKNOWN)
 
 
 class ServingError(Exception):
-    """A request, or a model, that cannot be served.
+    """Error of a request or of a model that cannot be served.
 
     Args:
-        code: Why, as a canonical code.
-        message: One sentence. It starts with TensorFlow Serving's phrase where that server has one.
+        code: Canonical code.
+        message: Message for users. It starts with TensorFlow Serving's own phrase if that server has one, so that
+            clients that compare messages work with both.
+
+    Example:
+        >>> ServingError(Code.UNAVAILABLE, "x" * 2000).short_message[-15:]
+        'xxx...TRUNCATED'
     """
 
     def __init__(self, code: Code, message: str) -> None:
@@ -58,7 +68,7 @@ class ServingError(Exception):
 
     @property
     def short_message(self) -> str:
-        """The message as gRPC sends it: at most 1,024 bytes of UTF-8, three times that in a header."""
+        """Message as gRPC sends it: at most 1,024 bytes of UTF-8, which are up to three times as many in a header."""
         text = self.message.encode(errors="replace")
         if len(text) > _MAX_MESSAGE:
             text = text[: _MAX_MESSAGE - len(_TRUNCATED)] + _TRUNCATED.encode()
@@ -66,5 +76,5 @@ class ServingError(Exception):
 
 
 def invalid(message: str) -> ServingError:
-    """An INVALID_ARGUMENT, the most frequent of all."""
+    """Returns an error with the most frequent code, INVALID_ARGUMENT."""
     return ServingError(Code.INVALID_ARGUMENT, message)

@@ -1,4 +1,8 @@
-"""Counters, gauges and histograms under TensorFlow Serving's names, and the page that Prometheus reads."""
+"""Counters, gauges and histograms with TensorFlow Serving's names, and the text that Prometheus scrapes.
+
+prometheus_client is not used: it appends "_total" to the names of counters, so that dashboards made for TensorFlow
+Serving would not match, and each of its calls takes two to three times as long.
+"""
 
 import re
 import sys
@@ -8,7 +12,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Names are TensorFlow's paths; the page writes ":" for what Prometheus does not allow in a name.
+# Names are TensorFlow's paths; the text replaces characters that Prometheus does not allow with ":".
 REQUEST_COUNT = "/tensorflow/serving/request_count"
 REQUEST_LATENCY = "/tensorflow/serving/request_latency"
 RUNTIME_LATENCY = "/tensorflow/serving/runtime_latency"
@@ -24,11 +28,11 @@ INPUT_BATCH_SIZE = "/tensorflow/serving/batching_session/input_batch_size"
 PROCESSED_BATCH_SIZE = "/tensorflow/serving/batching_session/processed_batch_size"
 LOAD_ATTEMPTS = "/tensorflow/cc/saved_model/load_attempt_count"
 LOAD_LATENCY = "/tensorflow/cc/saved_model/load_latency"
-# What TensorFlow Serving has no name for.
+# Metrics that TensorFlow Serving lacks.
 IN_PROGRESS = "/vision_tfx/serving/requests_in_progress"
 QUEUED_REQUESTS = "/vision_tfx/serving/batching_queued_requests"
 
-# TensorFlow Serving's labels first, in its order, so that a line begins as its line would; our own follow.
+# TensorFlow Serving's labels come first, in its order, so that a line begins like its line; our own follow.
 _FIRST_LABELS = ("model", "model_path", "model_name", "API", "entrypoint", "runtime", "status")
 _SIZES = tuple(2.0**k for k in range(15))
 _MICROSECONDS = tuple(10 * 1.8**k for k in range(33))
@@ -39,8 +43,8 @@ _BUCKETS = {
     INPUT_BATCH_SIZE: _SIZES,
     PROCESSED_BATCH_SIZE: _SIZES,
 }
-# Clients choose some label values, such as the name of a model that is not there. What goes beyond this many series of
-# one metric is added up under "other", so that nobody can fill the memory: 5,000 histograms are 4 MB.
+# Clients choose some label values, such as the name of a model that does not exist. Further series of a metric are
+# summed under "other", so that no client can fill the memory: 5,000 histograms are 4 MB.
 _MAX_SERIES, _OTHER = 5000, "other"
 _COUNTER, _GAUGE, _HISTOGRAM = "counter", "gauge", "histogram"
 _START = time.time()
@@ -49,7 +53,7 @@ _START = time.time()
 @dataclass
 class _Series:
     labels: tuple[tuple[str, str], ...]
-    value: float = 0  # of a histogram: the sum of what was observed
+    value: float = 0  # for a histogram: the sum of the observed values
     buckets: list[int] = field(default_factory=list)
 
 
@@ -61,19 +65,26 @@ class _Family:
 
 
 class Metrics:
-    """All numbers of a server. Thread-safe; to count or to observe one thing costs 1 to 1.4 us.
+    """Metrics of a server. Thread-safe; one call of `count`, `gauge` or `observe` takes 1 to 1.4 us.
 
-    Methods take a metric's name (TensorFlow's path, such as `REQUEST_COUNT`) and its labels as keywords. A name belongs
-    to the method that used it first.
+    These methods accept the metric's name (TensorFlow's path, such as `REQUEST_COUNT`) and its labels as keywords. The
+    first use of a name determines whether it is a counter, a gauge or a histogram.
+
+    Example:
+        >>> metrics = Metrics()
+        >>> metrics.count(REQUEST_COUNT, model_name="digits", status="OK")
+        >>> metrics.count(REQUEST_COUNT, model_name="digits", status="OK")
+        >>> print(metrics.text().splitlines()[1])
+        :tensorflow:serving:request_count{model_name="digits",status="OK"} 2
     """
 
     def __init__(self) -> None:
         self._families: dict[str, _Family] = {}
-        self._found: dict[tuple, _Series] = {}  # by name and labels in the order of the call: no sorting, no search
+        self._found: dict[tuple, _Series] = {}  # by name and labels in the order of the call: needs no sorting
         self._lock = threading.Lock()
 
     def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
-        """Adds an amount, 0 or more, to a counter."""
+        """Adds an amount, at least 0, to a counter."""
         key = (_COUNTER, name, *labels, *labels.values())
         with self._lock:
             series = self._found.get(key) or self._find(key, _COUNTER, name, labels)
@@ -87,12 +98,13 @@ class Metrics:
             series.value = value
 
     def observe(self, name: str, value: float, /, **labels: str) -> None:
-        """Puts a value into a histogram.
+        """Adds a value to a histogram.
 
         Args:
-            name: Of the metric; it decides between buckets of 10 * 1.8^k microseconds, k < 33, and powers of 2.
+            name: Name of the metric. Its buckets end at 10 * 1.8^k microseconds, k < 33; the buckets of sizes at powers
+                of 2, and those of the queuing latency at 100 * 1.2^k microseconds, k < 52.
             value: Microseconds, or a size.
-            labels: Its labels.
+            **labels: Labels of the series.
         """
         key = (_HISTOGRAM, name, *labels, *labels.values())
         with self._lock:
@@ -101,13 +113,13 @@ class Metrics:
             series.buckets[bisect_right(self._families[name].limits, value)] += 1  # half-open: [lower, upper)
 
     def value(self, name: str) -> float:
-        """The first value of a counter or gauge, the sum of a histogram's; 0 for an unknown name."""
+        """Returns the value of a metric's first series, for a histogram its sum; 0 for an unknown name."""
         with self._lock:
             family = self._families.get(name)
             return next(iter(family.series.values())).value if family else 0
 
     def text(self) -> str:
-        """Everything, in Prometheus' text format as TensorFlow Serving writes it."""
+        """Returns all metrics in Prometheus' text format, as TensorFlow Serving writes it."""
         lines = []
         with self._lock:
             for name in sorted(self._families):
@@ -120,7 +132,7 @@ class Metrics:
             limits = _BUCKETS.get(name, _MICROSECONDS) if kind is _HISTOGRAM else ()
             family = self._families[name] = _Family(kind, limits)
         if family.kind is not kind:
-            raise TypeError(f"{name} is a {family.kind}, and was used as a {kind}")
+            raise TypeError(f"metric {name} is a {family.kind} and was used as a {kind}")
         full = len(family.series) >= _MAX_SERIES
         names = sorted(labels, key=lambda label: ((*_FIRST_LABELS, label).index(label), label))
         series_key = tuple((label, str(labels[label])) for label in names)
@@ -167,7 +179,7 @@ def _number(value: float) -> str:
 
 
 def _process_lines() -> list[str]:
-    """What Prometheus' own clients say of a process, under their names; memory only where the system tells."""
+    """Returns the process metrics of Prometheus' own clients; memory and open files on Linux only."""
     values = {
         "process_cpu_seconds_total": (_COUNTER, time.process_time()),
         "process_start_time_seconds": (_GAUGE, _START),

@@ -119,7 +119,7 @@ class FakeModelServer:
             fault = self.faults.pop(0)
             return fault if isinstance(fault, tuple) else (fault, {"error": f"fault {fault}"})
         if self.token is not None and authorization != f"Bearer {self.token}":
-            return 401, {"error": "this server wants a bearer token"}
+            return 401, {"error": "this server requires a bearer token"}
         if path == "/models.json" and self.listed:
             models = [{"name": name, "versions": model.versions} for name, model in self.models.items()]
             return 200, {"models": models, "mlflow_url": ""}

@@ -1,22 +1,33 @@
-"""How large an encoded image is, by its header: no pixel is decoded. Standard library only."""
+"""Size of an encoded image, read from its header without decoding pixels. Standard library only.
+
+Pillow and packages such as imagesize would be dependencies of the server for this one function. The function must also
+end within microseconds on hostile headers, which the limit of segments ensures.
+"""
 
 import struct
 
-# Start-of-frame markers of JPEG; C4, C8 and CC are something else.
+# Start-of-frame markers of JPEG; C4, C8 and CC have other meanings.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Markers that stand alone, without a length.
+# Markers without a length.
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
-_MAX_SEGMENTS = 1000  # of a JPEG before its frame; cameras write ten. A million would take a second to skip
+_MAX_SEGMENTS = 1000  # of a JPEG before its frame; cameras write ten, and a million would take a second to skip
 
 
 def image_pixels(data: bytes) -> int:
-    """Width times height of a JPEG, PNG, GIF, WebP or BMP file.
+    """Returns width times height of a JPEG, PNG, GIF, WebP or BMP file.
+
+    Args:
+        data: The encoded image, or at least its header.
 
     Returns:
-        Pixels; 0 when the bytes are no such image, or end before they say.
+        Number of pixels; 0 if the bytes are not such an image, or end before the size.
 
     Raises:
-        ValueError: The header of a JPEG does not come to an end.
+        ValueError: The header of a JPEG has more than 1,000 segments.
+
+    Example:
+        >>> image_pixels(b"GIF89a" + struct.pack("<HH", 640, 480))
+        307200
     """
     try:
         if data.startswith(b"\xff\xd8\xff"):
@@ -31,7 +42,7 @@ def image_pixels(data: bytes) -> int:
             width, height = _webp(data)
         else:
             return 0
-    except struct.error:  # it ends too soon
+    except struct.error:  # the bytes end before the size
         return 0
     return abs(width * height)
 
@@ -39,14 +50,14 @@ def image_pixels(data: bytes) -> int:
 def _jpeg(data: bytes) -> tuple[int, int]:
     position = 2
     for _ in range(_MAX_SEGMENTS):
-        position = data.find(b"\xff", position)  # libjpeg skips rubbish between segments, too
+        position = data.find(b"\xff", position)  # libjpeg also skips garbage between segments
         if position < 0:
             return 0, 0
         marker = data[position + 1] if position + 1 < len(data) else 0xD9
         if marker in _FRAMES:
             height, width = struct.unpack_from(">HH", data, position + 5)
             return width, height
-        if marker in (0xD9, 0xDA):  # the image's end, or its pixels
+        if marker in (0xD9, 0xDA):  # end of the image, or start of its pixels
             return 0, 0
         if marker in (0x00, 0xFF):
             position += 1
@@ -54,7 +65,7 @@ def _jpeg(data: bytes) -> tuple[int, int]:
             position += 2
         else:
             position += 2 + struct.unpack_from(">H", data, position + 2)[0]
-    raise ValueError(f"a JPEG header with more than {_MAX_SEGMENTS} segments")
+    raise ValueError(f"the JPEG header has more than {_MAX_SEGMENTS} segments")
 
 
 def _webp(data: bytes) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A batch: requests for the same call, put together, run once and taken apart again. Runs on a thread."""
+"""A batch: requests for the same call are concatenated, run once, and their outputs split again, on a thread."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ Run = Callable[[Arrays], Arrays]
 
 
 class NotBatchableError(ServingError):
-    """The call's tensors cannot be put together or taken apart; it is no single request's fault."""
+    """The call's tensors cannot be concatenated or split, through no fault of a single request."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Code.FAILED_PRECONDITION, message)
@@ -26,10 +26,10 @@ class Task:
 
     Args:
         inputs: Arrays by alias, each of shape (rows, ...).
-        rows: How many.
+        rows: Number of rows.
         answer: Receives the outputs.
-        since: When it came, in seconds of `time.perf_counter`.
-        started: Whether its batch is running or has run.
+        since: Time of arrival in seconds of `time.perf_counter`.
+        started: Whether the batch is running or has run.
     """
 
     inputs: Arrays
@@ -40,10 +40,14 @@ class Task:
 
 
 def count_rows(inputs: Arrays) -> int:
-    """The rows that all inputs have.
+    """Returns the number of rows that all inputs have.
 
     Raises:
-        ServingError: INVALID_ARGUMENT when one has no rows, or another number of them.
+        ServingError: INVALID_ARGUMENT: An input is a scalar, or the inputs have different numbers of rows.
+
+    Example:
+        >>> count_rows({"a": np.zeros((3, 2)), "b": np.zeros(3)})
+        3
     """
     rows = {array.shape[0] if array.ndim else None for array in inputs.values()}
     if None in rows or not rows:
@@ -53,8 +57,13 @@ def count_rows(inputs: Arrays) -> int:
     return rows.pop()  # type: ignore[return-value]
 
 
-def cut(inputs: Arrays, sizes: Sequence[int]) -> list[Arrays]:
-    """Cuts inputs, or outputs, into pieces of so many rows; what is left over is dropped. No copies."""
+def split_rows(inputs: Arrays, sizes: Sequence[int]) -> list[Arrays]:
+    """Splits arrays into pieces of the given numbers of rows, without copies; further rows are dropped.
+
+    Example:
+        >>> [piece["x"].tolist() for piece in split_rows({"x": np.arange(4)}, [1, 2])]
+        [[0], [1, 2]]
+    """
     ends = np.cumsum(sizes)
     return [
         {alias: array[end - size : end] for alias, array in inputs.items()}
@@ -63,25 +72,25 @@ def cut(inputs: Arrays, sizes: Sequence[int]) -> list[Arrays]:
 
 
 def run_batch(run: Run, requests: Sequence[Arrays], parameters: BatchingParameters) -> list[Arrays | ServingError]:
-    """Runs requests together.
+    """Runs requests as one batch.
 
-    When they fail together they are run again in halves, and these in halves, so that only what is wrong in itself
-    fails: one broken JPEG among 32 costs ten more calls, half of which end when it is decoded.
+    A batch that fails is run again in halves, and these in halves, so that only the invalid requests fail: one broken
+    JPEG among 32 costs ten more calls, half of which end when it is decoded.
 
     Args:
         run: Calls the model.
-        requests: Inputs of each, at least one.
-        parameters: How to pad.
+        requests: Inputs of each request; at least one request.
+        parameters: Padding.
 
     Returns:
-        Outputs of each, or why it has none.
+        The outputs of each request, or its error.
 
     Raises:
-        NotBatchableError: The requests' shapes differ, or the outputs are no rows.
+        NotBatchableError: The requests' shapes differ, or the outputs do not have the inputs' rows.
     """
     sizes = [len(next(iter(inputs.values()))) for inputs in requests]
     rows = sum(sizes)
-    inputs = _together(requests, parameters.allowed_size(rows) - rows, parameters.pad_variable_length_inputs)
+    inputs = _concatenate(requests, parameters.allowed_size(rows) - rows, parameters.pad_variable_length_inputs)
     try:
         outputs = run(inputs)
     except ServingError as error:
@@ -99,10 +108,10 @@ def run_batch(run: Run, requests: Sequence[Arrays], parameters: BatchingParamete
             )
     if len(sizes) == 1 and parameters.allowed_size(rows) == rows:
         return [outputs]
-    return list(cut(outputs, sizes))
+    return list(split_rows(outputs, sizes))
 
 
-def _together(requests: Sequence[Arrays], padding: int, pad_shapes: bool) -> Arrays:
+def _concatenate(requests: Sequence[Arrays], padding: int, pad_shapes: bool) -> Arrays:
     if len(requests) == 1 and not padding:
         return requests[0]
     return {alias: _stack(alias, [inputs[alias] for inputs in requests], padding, pad_shapes) for alias in requests[0]}
@@ -118,7 +127,7 @@ def _stack(alias: str, arrays: list[np.ndarray], padding: int, pad_shapes: bool)
             )
         arrays = _same_shape(alias, arrays)
     if padding:
-        arrays.append(np.repeat(arrays[-1][:1], padding, axis=0))  # a real row, which the model will not stumble over
+        arrays.append(np.repeat(arrays[-1][:1], padding, axis=0))  # a valid row; zeros could be invalid input
     return np.concatenate(arrays)
 
 

@@ -1,4 +1,4 @@
-"""Where requests for one call wait until they are a batch, by TensorFlow Serving's parameters."""
+"""Queues of requests for one call: the interface, and the queue with TensorFlow Serving's parameters."""
 
 from collections import deque
 from typing import Protocol
@@ -9,36 +9,47 @@ from serving.errors import Code, ServingError, invalid
 
 
 class BatchQueue(Protocol):
-    """Requests for one call. Lives on the event loop; times are seconds of `time.perf_counter`."""
+    """Queue of requests for one call. Used on the event loop; times are seconds of `time.perf_counter`.
+
+    Attributes:
+        parameters: Padding and size of the batches.
+    """
 
     parameters: BatchingParameters
 
     @property
     def waiting(self) -> int:
-        """Requests, or pieces of them, that wait."""
+        """Number of requests, or pieces of requests, in the queue."""
 
     def admit(self, rows: int) -> list[int]:
-        """Into how many rows each a request is to be cut; the pieces are put in at once.
+        """Returns the numbers of rows of the pieces into which a request must be split.
+
+        The caller puts all pieces into the queue before anything else happens.
 
         Raises:
-            ServingError: It is too large, or the queue is full.
+            ServingError: The request is too large, or the queue is full.
         """
 
     def put(self, task: Task) -> None:
         """Appends a request, or a piece of one."""
 
     def due(self, now: float) -> float | None:
-        """When `take` has something, if nothing else happens; None when that depends on something else."""
+        """Returns the time at which `take` has a batch if nothing else happens; None if another event must come."""
 
     def take(self, now: float) -> list[Task]:
-        """The next batch for a free thread; empty when there is none, or none yet."""
+        """Removes and returns the next batch for a free thread; empty if there is none yet."""
 
 
 class ParameterQueue:
     """TensorFlow Serving's queue: batches that are full or have waited long enough, and one that is being filled.
 
     Args:
-        parameters: Theirs.
+        parameters: Sizes and times.
+
+    Example:
+        >>> from serving.batching.parameters import BatchingParameters
+        >>> ParameterQueue(BatchingParameters(max_batch_size=8)).admit(5)
+        [5]
     """
 
     def __init__(self, parameters: BatchingParameters) -> None:
@@ -49,11 +60,11 @@ class ParameterQueue:
 
     @property
     def waiting(self) -> int:
-        """As `BatchQueue.waiting`."""
+        """See `BatchQueue.waiting`."""
         return sum(map(len, self._closed)) + len(self._open)
 
     def admit(self, rows: int) -> list[int]:
-        """As `BatchQueue.admit`."""
+        """See `BatchQueue.admit`."""
         parameters, batches = self.parameters, len(self._closed) + 1
         if rows > parameters.max_batch_size:
             raise invalid(
@@ -66,20 +77,20 @@ class ParameterQueue:
                 raise _full(f"currently {batches} batches enqueued and max_enqueued_batches is {most}")
             return [rows]
         most = parameters.most_rows
-        room = most - self._open_rows
-        capacity = (parameters.max_enqueued_batches - batches) * most + room
+        free = most - self._open_rows
+        capacity = (parameters.max_enqueued_batches - batches) * most + free
         if rows > capacity:
             raise _full(
                 f"task size is {rows} but scheduling capacity is only {capacity} (num_enqueued_batches={batches}, "
                 f"max_enqueued_batches={parameters.max_enqueued_batches}, open_batch_size={self._open_rows}, "
                 f"max_execution_batch_size={most})"
             )
-        first = min(room, rows)
+        first = min(free, rows)
         full, last = divmod(rows - first, most)
         return [size for size in (first, *[most] * full, last) if size]
 
     def put(self, task: Task) -> None:
-        """As `BatchQueue.put`."""
+        """See `BatchQueue.put`."""
         if self._open_rows + task.rows > self.parameters.most_rows:
             self._closed.append(self._open)
             self._open, self._open_rows = [], 0
@@ -87,13 +98,13 @@ class ParameterQueue:
         self._open_rows += task.rows
 
     def due(self, now: float) -> float | None:
-        """As `BatchQueue.due`."""
+        """See `BatchQueue.due`."""
         if self._closed or self._open_rows >= self.parameters.most_rows:
             return now
         return self._open[0].since + self.parameters.batch_timeout_micros / 1e6 if self._open else None
 
     def take(self, now: float) -> list[Task]:
-        """As `BatchQueue.take`."""
+        """See `BatchQueue.take`."""
         if self._closed:
             return self._closed.popleft()
         if (due := self.due(now)) is None or due > now:
@@ -102,5 +113,7 @@ class ParameterQueue:
         return batch
 
 
-def _full(why: str) -> ServingError:
-    return ServingError(Code.UNAVAILABLE, f"The batch scheduling queue to which this task was submitted is full; {why}")
+def _full(reason: str) -> ServingError:
+    return ServingError(
+        Code.UNAVAILABLE, f"The batch scheduling queue to which this task was submitted is full; {reason}"
+    )

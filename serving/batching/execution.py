@@ -1,4 +1,4 @@
-"""Requests that are run together."""
+"""Execution that runs concurrent requests together as batches."""
 
 import asyncio
 import logging
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from serving.batching.batch import Arrays, NotBatchableError, Task, count_rows, cut, run_batch
+from serving.batching.batch import Arrays, NotBatchableError, Task, count_rows, run_batch, split_rows
 from serving.batching.batch_queue import BatchQueue, ParameterQueue
-from serving.batching.parallel_tuner import FIRST
+from serving.batching.parallel_tuner import FIRST_PARALLEL, ParallelTuner
 from serving.batching.parameters import BatchingParameters
 from serving.batching.tuned_queue import TunedQueue
 from serving.config import ServerConfig
@@ -32,45 +32,45 @@ from serving.signature import Signature
 
 logger = logging.getLogger(__name__)
 
-# Sizes to warm up when batching tunes itself: the first batches under load have them.
+# Batch sizes to warm up if batching tunes itself: the sizes of the first batches under load.
 _FIRST_SIZES = (1, 2, 4, 8, 16)
 
 
 @dataclass(eq=False)
 class _Call:
-    """What requests must have in common to be run together."""
+    """Properties that requests must share to be run together, and their queue."""
 
     queue: BatchQueue
     servable: Servable
     signature: Signature
     outputs: tuple[str, ...]
-    alone: bool = False  # its outputs are no rows
+    alone: bool = False  # the outputs do not have the inputs' rows
 
 
 @dataclass
 class _Model:
-    parameters: BatchingParameters | None  # none: it tunes itself
+    parameters: BatchingParameters | None  # None: batching tunes itself
     batched: bool = True
     calls: dict[tuple, _Call] = field(default_factory=dict)
 
 
 class BatchingExecution:
-    """Puts requests for the same signature, with the same inputs and outputs, together and runs them as one.
+    """Runs concurrent requests for the same signature, with the same inputs and outputs, as one batch.
 
     With a parameters file (`--batching-parameters-file`, or a model's own with
-    `--enable-per-model-batching-parameters`) it does what TensorFlow Serving does; see `BatchingParameters`. Without
-    one it tunes itself; see `TunedQueue`. Two things are better than there: a request that makes a batch fail fails
-    alone, and what cannot be batched (scalars, inputs of unequal length, outputs that are no rows) is run by itself as
-    long as no parameters file asks for the error.
+    `--enable-per-model-batching-parameters`) batches are formed as in TensorFlow Serving; see `BatchingParameters`.
+    Without one, batching tunes itself; see `TunedQueue`. There are two differences from TensorFlow Serving: an invalid
+    request does not fail the others in its batch; and requests that cannot be batched (scalars, inputs of unequal
+    length, outputs without the inputs' rows) run alone, unless a parameters file makes them an error.
 
-    Queues live on the event loop, batches run on threads.
+    Queues are used on the event loop, batches run on threads.
 
     Args:
-        config: Parameters, or `batching_latency_ms`.
+        config: Batching settings of the server.
         metrics: Receives TensorFlow Serving's batching metrics.
 
     Raises:
-        ServingError: The parameters file is wrong.
+        ServingError: The parameters file is invalid.
     """
 
     def __init__(self, config: ServerConfig, metrics: Metrics) -> None:
@@ -79,25 +79,25 @@ class BatchingExecution:
         self._per_model = config.enable_per_model_batching_parameters
         self._latency = config.batching_latency_ms / 1000
         self._metrics = metrics
-        self._threads, self._name = max(FIRST, os.cpu_count() or 1), ""
+        self._threads, self._name = max(FIRST_PARALLEL, os.cpu_count() or 1), ""
         if self._parameters:
             self._threads, self._name = self._parameters.num_batch_threads, self._parameters.thread_pool_name
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._name or "batch")
         self._direct = DirectExecution(config.inference_threads)
         self._models: dict[int, _Model] = {}
-        self._waiting: list[_Call] = []  # those with requests, in the order of their turns
+        self._waiting: list[_Call] = []  # calls with requests in their queues, in the order of their turns
         self._running = 0
         self._woken = False
         self._timer: asyncio.TimerHandle | None = None
 
     def prepare(self, servable: Servable) -> Sequence[int]:
-        """Reads a model's own parameters; called on the thread that loads it.
+        """Reads a model's own parameters; called on the thread that loads the model.
 
         Returns:
-            The batch sizes that are worth a warm-up, ascending.
+            Batch sizes to warm up, ascending.
 
         Raises:
-            ServingError: The parameters are wrong.
+            ServingError: The parameters are invalid.
         """
         model = self._models[id(servable)] = self._model(servable)
         if not model.batched:
@@ -107,16 +107,16 @@ class BatchingExecution:
         return model.parameters.allowed_batch_sizes or (1,)
 
     def forget(self, servable: Servable) -> None:
-        """Drops what is remembered of a servable that is about to be closed."""
+        """Forgets a servable that is about to be closed."""
         self._models.pop(id(servable), None)
         self._direct.forget(servable)
 
     async def run(self, servable: Servable, signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> Arrays:
-        """As `Servable.run`.
+        """Runs a signature; see `Servable.run`.
 
         Raises:
-            ServingError: What `Servable.run` raises; or the request does not fit into a batch (INVALID_ARGUMENT), the
-                queue is full (UNAVAILABLE), the request was given up while it waited (RESOURCE_EXHAUSTED).
+            ServingError: As `Servable.run`; or INVALID_ARGUMENT if the request does not fit into a batch, UNAVAILABLE
+                if the queue is full, RESOURCE_EXHAUSTED if the request timed out in the queue.
         """
         call = self._call(servable, signature, inputs, outputs)
         if call is None:
@@ -137,11 +137,11 @@ class BatchingExecution:
             self._metrics.observe(INPUT_BATCH_SIZE, rows)
         if len(sizes) == 1:
             return await self._wait(call, inputs, rows)
-        pieces = [self._put(call, piece, size) for piece, size in zip(cut(inputs, sizes), sizes, strict=True)]
+        pieces = [self._put(call, piece, size) for piece, size in zip(split_rows(inputs, sizes), sizes, strict=True)]
         answers = await self._answers(pieces)
         return {alias: np.concatenate([answer[alias] for answer in answers]) for alias in call.outputs}
 
-    # Choosing the queue.
+    # The queue of a request.
 
     def _model(self, servable: Servable) -> _Model:
         if not self._per_model:
@@ -149,7 +149,8 @@ class BatchingExecution:
         own = BatchingParameters.of_model(servable.folder)
         if own:
             return _Model(own.with_threads_of(self._parameters or BatchingParameters()))
-        return _Model(None, batched=self._parameters is None)  # TensorFlow Serving does not batch such a model
+        # Beside a shared parameters file, TensorFlow Serving does not batch a model without its own.
+        return _Model(None, batched=self._parameters is None)
 
     def _call(self, servable: Servable, signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> _Call | None:
         model = self._models.get(id(servable))
@@ -160,24 +161,25 @@ class BatchingExecution:
         key = (signature.name, *inputs, None, *outputs)
         call = model.calls.get(key)
         if call is None:
-            # In the signature's order: six outputs in any order would be 720 queues.
+            # In the signature's order: six outputs in every order would make 720 queues.
             wanted = tuple(alias for alias in signature.outputs if alias in outputs)
             key = (signature.name, *inputs, None, *wanted)
             call = model.calls.get(key)
         if call is None:
-            queue: BatchQueue
-            queue = ParameterQueue(model.parameters) if model.parameters else TunedQueue(self._latency, self._threads)
-            call = model.calls[key] = _Call(queue, servable, signature, wanted)
+            call = model.calls[key] = _Call(self._queue(model.parameters), servable, signature, wanted)
         return call
 
-    # Waiting.
+    def _queue(self, parameters: BatchingParameters | None) -> BatchQueue:
+        return ParameterQueue(parameters) if parameters else TunedQueue(self._latency, ParallelTuner(self._threads))
+
+    # Requests in a queue.
 
     def _put(self, call: _Call, inputs: Arrays, rows: int) -> Task:
         task = Task(inputs, rows, asyncio.get_running_loop().create_future(), time.perf_counter())
         call.queue.put(task)
         if call not in self._waiting:
             self._waiting.append(call)
-        if not self._woken:  # once for all requests that this turn of the event loop brings
+        if not self._woken:  # once for all requests that arrive in this turn of the event loop
             self._woken = True
             asyncio.get_running_loop().call_soon(self._start_batches)
         return task
@@ -195,16 +197,16 @@ class BatchingExecution:
                 raise
             raise ServingError(
                 Code.RESOURCE_EXHAUSTED,
-                "Run() timeout exceeded while waiting in batching queue; more is asked for than the model can do",
+                "Run() timeout exceeded while waiting in batching queue; the model cannot keep up with the requests",
             ) from None
         finally:
             for task in tasks:
-                task.answer.cancel()  # what is left when another piece failed
+                task.answer.cancel()  # pieces that remain after another piece failed
 
-    # Running.
+    # Batches.
 
     def _start_batches(self) -> None:
-        """Hands batches to free threads, and sets the alarm for the next that will be due."""
+        """Hands batches to free threads, and sets a timer for the next batch."""
         self._woken = False
         now = time.perf_counter()
         while self._running < self._threads and (found := self._next(now)):
@@ -222,7 +224,7 @@ class BatchingExecution:
             batch = call.queue.take(now)
             if batch or not call.queue.waiting:
                 self._waiting.remove(call)
-                if call.queue.waiting:  # its next turn comes after that of the others
+                if call.queue.waiting:  # its next turn comes after those of the other calls
                     self._waiting.append(call)
             if batch:
                 return call, batch
@@ -241,7 +243,7 @@ class BatchingExecution:
         self._pool.submit(self._run, asyncio.get_running_loop(), call, live)
 
     def _run(self, loop: asyncio.AbstractEventLoop, call: _Call, tasks: list[Task]) -> None:
-        """On a thread."""
+        """Runs a batch, on a thread."""
         results: list[Arrays | ServingError] | Exception
         start = time.perf_counter()
         try:
@@ -251,8 +253,8 @@ class BatchingExecution:
         seconds = time.perf_counter() - start
         try:
             loop.call_soon_threadsafe(self._finish, call, tasks, results, seconds)
-        except RuntimeError:  # the loop has ended, and with it everybody who waited
-            logger.debug("a batch outlived the event loop")
+        except RuntimeError:  # the loop has ended, and so have all requests
+            logger.debug("a batch ended after the event loop")
 
     def _results(self, call: _Call, tasks: list[Task]) -> list[Arrays | ServingError]:
         requests = [task.inputs for task in tasks]
@@ -277,7 +279,7 @@ class BatchingExecution:
     def _finish(
         self, call: _Call, tasks: list[Task], results: list[Arrays | ServingError] | Exception, seconds: float
     ) -> None:
-        """On the event loop: the next batch first, so that the thread need not wait for the answers to be written."""
+        """Delivers answers, on the event loop; starts the next batch first, so that the thread does not wait."""
         if isinstance(call.queue, TunedQueue):
             rows = sum(task.rows for task in tasks)
             call.queue.finished(len(tasks), rows, seconds, time.perf_counter())
@@ -293,7 +295,7 @@ class BatchingExecution:
                 task.answer.set_result(outcome)
 
     def _at_once(self, call: _Call, queue: TunedQueue, inputs: Arrays, rows: int) -> Arrays:
-        """On the event loop, which a short call holds up for less time than handing it to a thread would."""
+        """Runs a short call on the event loop, which takes less time than handing the call to a thread."""
         start = time.perf_counter()
         answer = call.servable.run(call.signature, inputs, call.outputs)
         queue.learn(rows, time.perf_counter() - start)

@@ -1,14 +1,14 @@
-"""TensorFlow Serving's batching parameters: from a text proto, checked."""
+"""TensorFlow Serving's batching parameters, read from protobuf's text format and checked."""
 
 import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 from serving.errors import invalid
 from serving.protobuf.text_format import parse_text_proto
+from serving.storage.paths import exists, read_bytes
 
 _PER_MODEL_FILE = "batching_params.pbtxt"
 _NUMBERS = (
@@ -30,21 +30,31 @@ _ZEROS = {"thread_pool_name": "", "enable_large_batch_splitting": False}
 
 @dataclass(frozen=True)
 class BatchingParameters:
-    """How requests are put together. Names, defaults and meaning are those of TensorFlow Serving.
+    """Parameters of batching, with TensorFlow Serving's names, defaults and meaning.
 
     Args:
-        max_batch_size: Most rows of one request, and of one batch unless `max_execution_batch_size` is smaller.
-        batch_timeout_micros: Microseconds, from its first request, that a batch waits until it is full.
-        max_enqueued_batches: Batches that may wait for a thread, the one that is being filled included.
-        num_batch_threads: Batches that run at the same time, over all models.
-        thread_pool_name: Name in the metrics.
-        allowed_batch_sizes: Sizes that the model is run with, ascending; others are padded with a repeated row.
-        pad_variable_length_inputs: Whether inputs of different shapes are padded with zeros to a common one.
+        max_batch_size: Largest number of rows of a request, and of a batch unless `max_execution_batch_size` is
+            smaller; at least 1.
+        batch_timeout_micros: Microseconds that a batch waits to be filled, counted from its first request; at least 0.
+        max_enqueued_batches: Number of batches that may wait for a thread, including the one that is being filled; at
+            least 1.
+        num_batch_threads: Number of batches of all models that run at the same time; at least 1, one per core by
+            default.
+        thread_pool_name: Name of the thread pool in the metrics.
+        allowed_batch_sizes: Batch sizes with which the model is run, ascending; other batches are padded with a
+            repeated row. Empty allows every size.
+        pad_variable_length_inputs: Whether inputs of different shapes are padded with zeros to a common shape.
         enable_large_batch_splitting: Whether a request may be spread over several batches.
-        max_execution_batch_size: Most rows of one batch when requests may be split; none means `max_batch_size`.
+        max_execution_batch_size: Largest number of rows of a batch if requests may be split, at least 1; None means
+            `max_batch_size`.
 
     Raises:
-        ServingError: INVALID_ARGUMENT when values are out of range or contradict each other.
+        ServingError: INVALID_ARGUMENT: Values are out of range or contradict each other.
+
+    Example:
+        >>> parameters = BatchingParameters(max_batch_size=8, allowed_batch_sizes=(2, 8))
+        >>> parameters.allowed_size(3)
+        8
     """
 
     max_batch_size: int = 1000
@@ -59,7 +69,7 @@ class BatchingParameters:
 
     @property
     def most_rows(self) -> int:
-        """Rows of a full batch."""
+        """Number of rows of a full batch."""
         if self.enable_large_batch_splitting and self.max_execution_batch_size:
             return self.max_execution_batch_size
         return self.max_batch_size
@@ -86,17 +96,25 @@ class BatchingParameters:
             )
 
     def allowed_size(self, rows: int) -> int:
-        """The number of rows that a batch of `rows` is padded to."""
+        """Returns the number of rows to which a batch of `rows` rows is padded."""
         return next((size for size in self.allowed_batch_sizes if size >= rows), rows)
 
     @classmethod
     def read(cls, path: str) -> Self:
-        """Reads a text proto; `path` may be a URI that TensorFlow's file systems read.
+        """Reads parameters from a file in protobuf's text format.
+
+        Args:
+            path: Path, or a URI that TensorFlow's file systems can read.
 
         Raises:
-            ServingError: It cannot be read, is no `BatchingParameters`, or is wrong in itself; the message names it.
+            ServingError: INVALID_ARGUMENT: The file cannot be read, is not a `BatchingParameters` message, or has
+                invalid values; the message names the file.
         """
-        found = parse_text_proto(_text(path), path, "BatchingParameters", _FIELDS)
+        try:
+            text = read_bytes(path).decode("utf-8")
+        except Exception as error:  # a file system may raise anything
+            raise invalid(f"cannot read {path}: {error}") from error
+        found = parse_text_proto(text, path, "BatchingParameters", _FIELDS)
         values = {
             name: value.get("value", _ZEROS.get(name, 0)) if isinstance(value, dict) else value
             for name, value in found.items()
@@ -110,34 +128,14 @@ class BatchingParameters:
 
     @classmethod
     def of_model(cls, folder: str) -> Self | None:
-        """Reads a model's own parameters; none when its folder, or URI, has no such file.
+        """Reads a model's own parameters; returns None if the version's folder or URI has no such file.
 
         Raises:
             ServingError: As `read`.
         """
         path = f"{folder.rstrip('/')}/{_PER_MODEL_FILE}"
-        return cls.read(path) if _exists(path) else None
+        return cls.read(path) if exists(path) else None
 
     def with_threads_of(self, other: "BatchingParameters") -> "BatchingParameters":
-        """These, with what concerns the threads, which all models share, from `other`."""
+        """Returns these parameters with the threads, which all models share, of `other`."""
         return replace(self, num_batch_threads=other.num_batch_threads, thread_pool_name=other.thread_pool_name)
-
-
-def _exists(path: str) -> bool:
-    if "://" not in path:
-        return Path(path).exists()
-    import tensorflow as tf
-
-    return bool(tf.io.gfile.exists(path))
-
-
-def _text(path: str) -> str:
-    try:
-        if "://" not in path:
-            return Path(path).read_text(encoding="utf-8")
-        import tensorflow as tf
-
-        with tf.io.gfile.GFile(path) as file:
-            return file.read()
-    except Exception as error:  # whatever a file system raises
-        raise invalid(f"{path} cannot be read: {error}") from error

@@ -25,10 +25,11 @@ from serving.client.errors import (
     refusal,
     unreachable,
 )
-from serving.client.metadata import DEFAULT_SIGNATURE, ModelMetadata
+from serving.client.metadata import ModelMetadata
 from serving.client.settings import MAX_BACKOFF_SECONDS, ClientSettings
 from serving.errors import Code
 from serving.model_spec import ModelSpec
+from serving.saved_model_files import DEFAULT_SIGNATURE
 
 _UNLIMITED = -1  # gRPC refuses answers above 4 MB by default
 _MAX_TRIES = 5  # gRPC ignores a higher maxAttempts
@@ -102,7 +103,7 @@ class GrpcTransport:
     def _input_types(self, spec: ModelSpec) -> dict[str, str]:
         """Returns the types of a signature's inputs, which a list of numbers does not carry."""
         if spec not in self._types:
-            unsigned = ModelSpec(spec.name, spec.version, spec.label)
+            unsigned = ModelSpec(spec.name, spec.version, spec.version_label)
             signatures = ModelMetadata.from_json(self.metadata(unsigned)).signatures
             found = signatures.get(spec.signature_name or DEFAULT_SIGNATURE)
             self._types[spec] = {name: info.dtype for name, info in found.inputs.items()} if found else {}
@@ -150,8 +151,8 @@ def _proto(spec: ModelSpec) -> Any:
     proto = model_pb2.ModelSpec(name=spec.name, signature_name=spec.signature_name)
     if spec.version is not None:
         proto.version.value = spec.version
-    elif spec.label is not None:
-        proto.version_label = spec.label
+    elif spec.version_label is not None:
+        proto.version_label = spec.version_label
     return proto
 
 

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-DEFAULT_SIGNATURE = "serving_default"
-
 
 @dataclass(frozen=True)
 class TensorInfo:

@@ -6,11 +6,12 @@ from typing import Any, Self
 
 from serving.client.errors import InvalidRequestError, ModelClientError, UnexpectedAnswerError
 from serving.client.images import Image, ImageAnswer, answer_batch, answer_in_order, batches, predictions_by_image
-from serving.client.metadata import DEFAULT_SIGNATURE, ModelMetadata, SignatureInfo, VersionState
+from serving.client.metadata import ModelMetadata, SignatureInfo, VersionState
 from serving.client.settings import ClientSettings
 from serving.client.transport import Transport, open_transport
 from serving.local import Prediction
 from serving.model_spec import ModelSpec
+from serving.saved_model_files import DEFAULT_SIGNATURE
 
 
 class ModelClient:
@@ -223,11 +224,13 @@ class ModelClient:
     ) -> ModelSpec:
         own = self._spec
         if model is None and version is None and label is None:
-            version, label = own.version, own.label
+            version, label = own.version, own.version_label
         return _spec(model or own.name, version, label, signature_name)
 
     def _signature(self, spec: ModelSpec) -> SignatureInfo:
-        metadata = self._metadata.get(spec) or self.metadata(model=spec.name, version=spec.version, label=spec.label)
+        metadata = self._metadata.get(spec) or self.metadata(
+            model=spec.name, version=spec.version, label=spec.version_label
+        )
         self._metadata[spec] = metadata
         name = spec.signature_name or DEFAULT_SIGNATURE
         if name not in metadata.signatures:
@@ -273,6 +276,6 @@ def _arguments(spec: ModelSpec) -> dict[str, Any]:
     return {
         "model": spec.name,
         "version": spec.version,
-        "label": spec.label,
+        "label": spec.version_label,
         "signature_name": spec.signature_name,
     }

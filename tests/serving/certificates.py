@@ -1,4 +1,7 @@
-"""Certificates for tests: an authority, and what it signs."""
+"""Certificates for tests: an authority, and certificates that it signs.
+
+They have the extensions that `ssl.VERIFY_X509_STRICT` requires, which Python sets by default from 3.13 on.
+"""
 
 import datetime
 import ipaddress
@@ -19,19 +22,20 @@ class Pair:
 
 
 class Authority:
-    """Signs certificates. Its own is `certificate`, PEM."""
+    """Certificate authority; `certificate` is its own certificate, PEM text."""
 
     def __init__(self, name: str = "tests") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
-        builder = _builder(self._name, self._name, self._key)
-        self._certificate = builder.add_extension(x509.BasicConstraints(True, None), critical=True).sign(
-            self._key, hashes.SHA256()
+        self.certificate = _pem(
+            _builder(self._name, self._name, self._key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_usage(key_cert_sign=True), critical=True)
+            .sign(self._key, hashes.SHA256())
         )
-        self.certificate = _pem(self._certificate)
 
     def sign(self, name: str, password: bytes | None = None) -> Pair:
-        """A certificate for localhost and 127.0.0.1."""
+        """Signs a certificate for localhost and 127.0.0.1."""
         key = ec.generate_private_key(ec.SECP256R1())
         hosts = x509.SubjectAlternativeName(
             [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
@@ -40,6 +44,8 @@ class Authority:
         certificate = (
             _builder(_name(name), self._name, key)
             .add_extension(hosts, critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(digital_signature=True), critical=True)
             .add_extension(issuer, critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -59,6 +65,20 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, key_cert_sign: bool = False, digital_signature: bool = False) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        key_cert_sign=key_cert_sign,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 

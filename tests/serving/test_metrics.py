@@ -6,7 +6,7 @@ from serving.metrics import EXAMPLE_COUNTS, REQUEST_COUNT, REQUEST_LATENCY, Metr
 
 
 def own(metrics):
-    """The page without what it says of the process."""
+    """The text without the metrics of the process."""
     return metrics.text().split("# TYPE process_")[0]
 
 
@@ -48,7 +48,7 @@ def test_latencies_have_33_buckets():
     assert 'le="32.4"} 1' in buckets[2]
 
 
-def test_names_and_values_are_made_fit():
+def test_names_and_values_are_escaped():
     metrics = Metrics()
     metrics.count("0/path-total_count", **{"my-name+1": 'ab"c\\d\n', "0x": "é"})
     line = own(metrics).splitlines()[1]
@@ -71,7 +71,7 @@ def test_the_first_value_is_what_a_reload_reports():
     assert metrics.value(REQUEST_COUNT) == 3
 
 
-def test_names_that_clients_make_up_do_not_fill_the_memory():
+def test_names_that_clients_invent_do_not_fill_the_memory():
     metrics = Metrics()
     for number in range(6000):
         metrics.count(REQUEST_COUNT, model_name=f"m{number}")
@@ -82,7 +82,7 @@ def test_names_that_clients_make_up_do_not_fill_the_memory():
     assert ':tensorflow:serving:request_count{model_name="m7"} 2' in metrics.text()
 
 
-def test_a_name_is_of_one_kind():
+def test_a_name_has_one_kind():
     metrics = Metrics()
     metrics.count(REQUEST_COUNT)
     with pytest.raises(TypeError, match="counter"):

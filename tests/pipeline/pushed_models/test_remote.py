@@ -155,7 +155,7 @@ def test_usage(words, sentence, image, capfd):
 def test_token(fake_server, image, tmp_path, capfd):
     fake_server.token = "secret"  # noqa: S105
     assert ask(fake_server, image) == 1
-    assert "this server wants a bearer token; send the token that the server requires" in capfd.readouterr().err
+    assert "this server requires a bearer token; send the token that the server requires" in capfd.readouterr().err
     (tmp_path / "token").write_text("secret\n")
     assert ask(fake_server, image, "--bearer-token-file", str(tmp_path / "token")) == 0
 

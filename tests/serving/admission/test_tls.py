@@ -1,4 +1,4 @@
-"""SSLConfig files: what is taken, and what is refused with which words."""
+"""SSLConfig files: the ones that are accepted, and the errors of the others."""
 
 import ssl
 
@@ -59,7 +59,7 @@ def test_refusals(write, pair, authority, tmp_path):
         ({**good, "client_verify": True}, "client_verify needs custom_ca"),
         ({**good, "server_key": other.key}, "not usable for TLS"),
         ({**good, "server_key": locked.key}, "not usable for TLS"),
-        ({**good, "server_key": "/etc/key.pem", "server_cert": "/etc/cert.pem"}, "not names of files"),
+        ({**good, "server_key": "/etc/key.pem", "server_cert": "/etc/cert.pem"}, "not file names"),
         ({**good, "custom_ca": "nothing"}, "not usable for TLS"),
         ({**good, "client_certificate": "x"}, "client_certificate"),
     ):

@@ -1,8 +1,11 @@
-"""Batching, with a model that only pretends: which batches are formed, and what becomes of each request."""
+"""Batching with a fake model: the batches that are formed, and the answer to each request."""
 
 import asyncio
+import gc
+import random
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -27,15 +30,15 @@ PAIR = Signature(
 
 
 class FakeServable:
-    """y = x / 2 + 2, in batches that are noted; what is BAD fails."""
+    """Fake model y = x / 2 + 2 that records its batches; the input BAD fails."""
 
     folder = "/models/fake/1"
 
     def __init__(self):
         self.batches = []
         self.inputs = []
-        self.gate = threading.Event()
-        self.gate.set()
+        self.released = threading.Event()
+        self.released.set()
         self.entered = threading.Semaphore(0)
         self.seconds = 0.001
 
@@ -44,7 +47,7 @@ class FakeServable:
         self.batches.append(rows[0] if rows else 0)
         self.inputs.append(inputs)
         self.entered.release()
-        assert self.gate.wait(10)
+        assert self.released.wait(10)
         time.sleep(self.seconds)
         if any(np.any(array == BAD) for array in inputs.values()):
             raise invalid("bad input")
@@ -63,20 +66,20 @@ def model():
 
 
 @pytest.fixture
-def execution(tmp_path):
-    made = []
+def metrics():
+    return Metrics()
 
+
+@pytest.fixture
+def execution(tmp_path, metrics):
     def make(text=None, **options):
         if text is not None:
             path = tmp_path / "batching.config"
             path.write_text(text)
             options["batching_parameters_file"] = str(path)
-        made.append(BatchingExecution(ServerConfig(enable_batching=True, **options), Metrics()))
-        return made[-1]
+        return BatchingExecution(ServerConfig(enable_batching=True, **options), metrics)
 
-    yield make
-    for each in made:
-        each._pool.shutdown()
+    return make
 
 
 def request(*values):
@@ -98,7 +101,7 @@ def asked(*awaitables):
     return asyncio.run(main())
 
 
-# By TensorFlow Serving's parameters.
+# With TensorFlow Serving's parameters.
 
 
 def test_two_requests_fill_a_batch(execution, model):
@@ -108,7 +111,7 @@ def test_two_requests_fill_a_batch(execution, model):
     assert answers[0] == [52, 23]
     assert answers[1] == pytest.approx([37.75, 11.15])
     assert model.batches == [4]
-    assert time.perf_counter() - start < 5  # nobody waited for the timeout
+    assert time.perf_counter() - start < 5  # the timeout did not delay it
 
 
 def test_a_batch_that_is_not_full_waits_for_the_timeout(execution, model):
@@ -126,12 +129,12 @@ def test_without_a_timeout_one_request_is_a_batch(execution, model):
 
 
 @pytest.mark.parametrize(("allowed", "size"), [("[2, 4]", 2), ("[1, 3, 4]", 3)])
-def test_a_batch_is_padded_to_an_allowed_size_with_a_real_row(execution, model, allowed, size):
+def test_a_batch_is_padded_to_an_allowed_size_with_a_valid_row(execution, metrics, model, allowed, size):
     batching = execution(f"max_batch_size {{ value: 4 }} allowed_batch_sizes: {allowed}")
     assert asked(ask(batching, model, 100, 42)) == [[52, 23]]
     assert model.batches == [size]
     assert model.inputs[0]["x"].tolist() == [100, 42, 100][:size]
-    text = batching._metrics.text()
+    text = metrics.text()
     name = ":tensorflow:serving:batching_session"
     assert f"{name}:input_batch_size_sum{{}} 2" in text
     assert f"{name}:processed_batch_size_sum{{}} {size}" in text
@@ -210,7 +213,7 @@ def test_ranks_that_differ_cannot_be_padded(execution, model):
     assert [error.code for error in errors] == [Code.FAILED_PRECONDITION] * 2
 
 
-def test_inputs_must_be_of_one_length(execution, model):
+def test_inputs_must_be_of_one_length(execution, metrics, model):
     batching = execution("")
     unequal = {"a": np.float32([3]), "b": np.float32([5, 7])}
     scalar = {"a": np.float32(3), "b": np.float32([5])}
@@ -218,7 +221,7 @@ def test_inputs_must_be_of_one_length(execution, model):
     assert [error.code for error in errors] == [Code.INVALID_ARGUMENT] * 2
     assert "Batching Run() input tensors must have equal 0th-dimension size" in str(errors[0])
     assert "Batching Run() input tensors must have at least one dimension" in str(errors[1])
-    assert "input_batch_size" not in batching._metrics.text()
+    assert "input_batch_size" not in metrics.text()
 
 
 @pytest.mark.parametrize(
@@ -237,7 +240,7 @@ def test_outputs_must_be_rows(execution, model, output, phrase):
 
 def test_a_full_queue_refuses(execution, model):
     batching = execution("max_batch_size { value: 2 } max_enqueued_batches { value: 2 } num_batch_threads { value: 1 }")
-    model.gate.clear()
+    model.released.clear()
 
     async def main():
         first = asyncio.create_task(ask(batching, model, 1, 1))
@@ -246,7 +249,7 @@ def test_a_full_queue_refuses(execution, model):
         await asyncio.sleep(0)
         with pytest.raises(ServingError) as caught:
             await ask(batching, model, 3, 3)
-        model.gate.set()
+        model.released.set()
         return caught.value, await settled(first, *waiting)
 
     error, answers = asyncio.run(main())
@@ -255,7 +258,7 @@ def test_a_full_queue_refuses(execution, model):
     assert answers == [[2.5, 2.5], [3, 3], [3, 3]]
 
 
-def test_a_full_queue_refuses_what_it_would_have_to_split(execution, model):
+def test_a_full_queue_refuses_a_request_that_needs_too_many_pieces(execution, model):
     batching = execution(
         "max_batch_size { value: 9 } max_execution_batch_size { value: 2 } max_enqueued_batches { value: 2 } "
         "enable_large_batch_splitting { value: true }"
@@ -266,9 +269,9 @@ def test_a_full_queue_refuses_what_it_would_have_to_split(execution, model):
     assert asked(ask(batching, model, 1, 2, 3, 4)) == [[2.5, 3, 3.5, 4]]
 
 
-def test_a_request_whose_time_is_over_in_the_queue(execution, model):
+def test_a_request_that_times_out_in_the_queue(execution, model):
     batching = execution("max_batch_size { value: 1 } num_batch_threads { value: 1 }")
-    model.gate.clear()
+    model.released.clear()
 
     async def main():
         first = asyncio.create_task(ask(batching, model, 1))
@@ -276,7 +279,7 @@ def test_a_request_whose_time_is_over_in_the_queue(execution, model):
         with pytest.raises(ServingError) as caught:
             async with asyncio.timeout(0.05):
                 await ask(batching, model, 2)
-        model.gate.set()
+        model.released.set()
         return caught.value, await first
 
     error, answer = asyncio.run(main())
@@ -286,15 +289,15 @@ def test_a_request_whose_time_is_over_in_the_queue(execution, model):
     assert model.batches == [1]  # it was never run
 
 
-def test_a_request_whose_time_is_over_while_it_runs(execution, model):
+def test_a_request_that_times_out_while_it_runs(execution, model):
     batching = execution("")
-    model.gate.clear()
+    model.released.clear()
 
     async def main():
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await ask(batching, model, 1)
-        model.gate.set()
+        model.released.set()
         return await ask(batching, model, 2)
 
     assert asyncio.run(main()) == [3]
@@ -309,7 +312,7 @@ def test_signatures_and_outputs_have_queues_of_their_own(execution, model):
         batching.run(model, PAIR, pair, ["first", "sum"]),
         ask(batching, model, 2.0),
         batching.run(model, PAIR, pair, ["sum"]),
-        batching.run(model, PAIR, pair, ["sum", "first"]),  # in another order: the same
+        batching.run(model, PAIR, pair, ["sum", "first"]),  # another order, the same queue
     )
     assert answers[0] == [2.5]
     assert answers[1]["sum"].tolist() == [3]
@@ -319,7 +322,7 @@ def test_signatures_and_outputs_have_queues_of_their_own(execution, model):
 
 def test_queues_take_turns(execution, model):
     batching = execution("max_batch_size { value: 1 } num_batch_threads { value: 1 }")
-    model.gate.clear()
+    model.released.clear()
     order = []
 
     async def noted(name, awaitable):
@@ -332,7 +335,7 @@ def test_queues_take_turns(execution, model):
         await asyncio.to_thread(model.entered.acquire)
         second = [asyncio.create_task(noted("p", batching.run(model, PAIR, pair, ["sum"]))) for _ in range(2)]
         await asyncio.sleep(0.01)
-        model.gate.set()
+        model.released.set()
         await asyncio.gather(*first, *second)
 
     asyncio.run(main())
@@ -349,7 +352,17 @@ def test_a_models_own_parameters(execution, model, tmp_path):
     answer, error = asked(ask(batching, model, 1, 2), ask(batching, model, 1, 2, 3))
     assert answer == [2.5, 3]
     assert "larger than maximum input batch size 2" in str(error)
-    assert batching._threads == 3
+    model.released.clear()
+
+    async def main():
+        tasks = [asyncio.create_task(ask(batching, model, 1, 2)) for _ in range(5)]
+        for _ in range(3 + 1):  # three batches, and the one above
+            await asyncio.to_thread(model.entered.acquire)
+        assert not await asyncio.to_thread(model.entered.acquire, timeout=0.05)
+        model.released.set()
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(main()) == [[2.5, 3]] * 5  # on three threads, which all models share
 
 
 def test_a_model_without_parameters_of_its_own_is_not_batched(execution, model, tmp_path):
@@ -359,7 +372,7 @@ def test_a_model_without_parameters_of_its_own_is_not_batched(execution, model, 
     assert asked(ask(batching, model, 1, 2, 3)) == [[2.5, 3, 3.5]]
 
 
-def test_wrong_parameters_of_a_model_fail_its_load(execution, model, tmp_path):
+def test_invalid_parameters_of_a_model_fail_its_load(execution, model, tmp_path):
     model.folder = str(tmp_path)
     (tmp_path / "batching_params.pbtxt").write_text("nonsense")
     batching = execution("", enable_per_model_batching_parameters=True)
@@ -367,34 +380,34 @@ def test_wrong_parameters_of_a_model_fail_its_load(execution, model, tmp_path):
         batching.prepare(model)
 
 
-def test_sizes_worth_a_warmup(execution, model):
+def test_sizes_to_warm_up(execution, model):
     assert execution("max_batch_size { value: 8 } allowed_batch_sizes: [2, 8]").prepare(model) == (2, 8)
     assert execution("").prepare(model) == (1,)
     assert execution().prepare(model) == (1, 2, 4, 8, 16)
 
 
-def test_parameters_without_batching_are_a_mistake(tmp_path):
-    from serving.server import _execution
+def test_parameters_without_batching_are_an_error(tmp_path):
+    from serving.server import ModelServer
 
     config = ServerConfig(batching_parameters_file=str(tmp_path / "batching.config"))
     with pytest.raises(ServingError, match="batching_parameters_file is set without setting enable_batching to true"):
-        _execution(config, Metrics())
+        ModelServer(config)
 
 
-# In both.
+# With and without parameters.
 
 
 @pytest.mark.parametrize("text", [None, "max_batch_size { value: 64 } batch_timeout_micros { value: 20000 }"])
 def test_only_the_bad_request_of_a_batch_fails(execution, model, text):
     batching = execution(text)
-    model.gate.clear()
+    model.released.clear()
 
     async def main():
         first = [asyncio.create_task(ask(batching, model, 1)) for _ in range(2)]
         await asyncio.to_thread(model.entered.acquire)
         rest = [asyncio.create_task(ask(batching, model, BAD if i in (3, 11) else i)) for i in range(16)]
         await asyncio.sleep(0.03)
-        model.gate.set()
+        model.released.set()
         return await settled(*first, *rest)
 
     answers = asyncio.run(main())[2:]
@@ -408,7 +421,7 @@ def test_only_the_bad_request_of_a_batch_fails(execution, model, text):
 
 
 @pytest.mark.parametrize("text", [None, ""])
-def test_what_nobody_foresaw_reaches_those_who_asked(execution, model, text):
+def test_an_unexpected_exception_reaches_the_caller(execution, model, text):
     def fail(*_):
         raise KeyError("a bug")
 
@@ -425,18 +438,20 @@ def test_no_rows_are_no_batch(execution, model, text):
     assert asked(ask(execution(text), model)) == [[]]
 
 
-def test_a_servable_is_forgotten(execution, model):
-    batching = execution()
+def test_a_servable_is_forgotten(execution):
+    batching, model = execution(), FakeServable()
     asked(ask(batching, model, 1))
-    assert batching._models
     batching.forget(model)
-    assert not batching._models
+    reference = weakref.ref(model)
+    del model
+    gc.collect()
+    assert reference() is None
 
 
-# When it tunes itself.
+# Self-tuned.
 
 
-def test_without_load_nobody_waits(execution, model):
+def test_without_load_no_request_waits(execution, model):
     batching = execution(batching_latency_ms=5000)
 
     async def main():
@@ -465,7 +480,7 @@ def test_under_load_requests_run_together(execution, model):
     assert len(model.batches) < 40
 
 
-def test_shapes_that_differ_do_not_disturb_each_other(execution, model):
+def test_shapes_that_differ_do_not_affect_each_other(execution, model):
     batching = execution()
     model.seconds = 0.01
     inputs = [{"x": np.full((1, 1 + number % 3), number, np.float32)} for number in range(12)]
@@ -474,7 +489,7 @@ def test_shapes_that_differ_do_not_disturb_each_other(execution, model):
         assert answer["y"].tolist() == [[number / 2 + 2] * (1 + number % 3)]
 
 
-def test_what_cannot_be_batched_runs_alone(execution, model):
+def test_requests_that_cannot_be_batched_run_alone(execution, model):
     batching = execution()
     model.answer = lambda signature, inputs: {"sum": inputs["a"].sum() + inputs["b"].sum()}
     unequal = {"a": np.float32([3]), "b": np.float32([5, 7])}
@@ -509,9 +524,7 @@ def test_short_calls_run_on_the_event_loop(execution, model):
         "batch_timeout_micros { value: 1000 } max_enqueued_batches { value: 3 } num_batch_threads { value: 2 }",
     ],
 )
-def test_whatever_happens_everybody_gets_an_answer_and_nothing_stays_behind(execution, model, text):
-    import random
-
+def test_every_request_of_a_mixed_load_is_answered_and_none_stays_in_a_queue(execution, model, text):
     batching = execution(text)
     chance = random.Random(0)
 
@@ -531,8 +544,20 @@ def test_whatever_happens_everybody_gets_an_answer_and_nothing_stays_behind(exec
         await asyncio.gather(*(client(number) for number in range(24)))
         await asyncio.sleep(0.1)
 
+        # The queue is empty: requests run alone. Both threads are free: two batches run at the same time.
+        model.batches.clear()
+        assert await ask(batching, model, 1) == [2.5]
+        assert await ask(batching, model, 1, 2) == [2.5, 3]
+        assert model.batches == [1, 2]
+        model.entered = threading.Semaphore(0)
+        model.released.clear()
+        pair = {"a": np.float32([1]), "b": np.float32([2])}
+        tasks = [
+            asyncio.create_task(each) for each in (ask(batching, model, 1), batching.run(model, PAIR, pair, ["sum"]))
+        ]
+        for _ in tasks:
+            assert await asyncio.to_thread(model.entered.acquire, timeout=10)
+        model.released.set()
+        await asyncio.gather(*tasks)
+
     asyncio.run(main())
-    assert batching._running == 0
-    assert batching._waiting == []
-    (call,) = batching._models[id(model)].calls.values()
-    assert call.queue.waiting == 0

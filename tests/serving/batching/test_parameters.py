@@ -34,7 +34,7 @@ def test_every_field_is_read(tmp_path):
     assert read(tmp_path, text) == BatchingParameters(128, 2000, 4, 3, "pool", (32, 64), True, True, 64)
 
 
-def test_what_is_left_out_has_tensorflow_servings_default(tmp_path):
+def test_defaults_are_those_of_tensorflow_serving(tmp_path):
     parameters = read(tmp_path, "")
     assert parameters == BatchingParameters()
     assert (parameters.max_batch_size, parameters.batch_timeout_micros, parameters.max_enqueued_batches) == (
@@ -74,12 +74,12 @@ def test_a_wrapped_zero_is_zero(tmp_path):
         ("max_batch_sizes { value: 4 }", "max_batch_sizes"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path, text, phrase):
+def test_errors_name_the_field(tmp_path, text, phrase):
     assert phrase in refused(tmp_path, text)
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(ServingError, match="cannot be read"):
+    with pytest.raises(ServingError, match="cannot read"):
         BatchingParameters.read(str(tmp_path / "none"))
 
 

@@ -24,7 +24,7 @@ def task(loop):
 
 
 class Fixed:
-    """In place of a `ParallelTuner`."""
+    """Fake of a `ParallelTuner` with a fixed number of batches."""
 
     def __init__(self, number):
         self._number = number
@@ -41,9 +41,7 @@ class Fixed:
 
 
 def queue(parallel=2, latency=0.01):
-    waiting = TunedQueue(latency, 2)
-    waiting._tuner = Fixed(parallel)
-    return waiting
+    return TunedQueue(latency, Fixed(parallel))
 
 
 def finish(queue, tasks, seconds, now):
@@ -72,8 +70,8 @@ def test_requests_gather_while_all_threads_are_busy(task):
     assert waiting.take(0.0) == []
 
 
-def test_two_threads_share_what_is_there_evenly(task):
-    """Sixteen clients that ask again 3 ms after their answer: 8 and 8, not 15 and 1."""
+def test_two_threads_share_the_requests_evenly(task):
+    """Sixteen clients that send again 3 ms after their answer: 8 and 8, not 15 and 1."""
     waiting, now, sizes = queue(), 0.0, []
     for _ in range(16):
         waiting.put(task())
@@ -97,7 +95,7 @@ def test_two_threads_share_what_is_there_evenly(task):
     assert set(sizes[4:]) == {8}
 
 
-def test_nobody_waits_longer_than_the_latency_for_clients_that_do_not_come_back(task):
+def test_no_request_waits_longer_than_the_latency_for_clients_that_do_not_come_back(task):
     waiting = queue(latency=0.01)
     for _ in range(8):
         waiting.put(task())
@@ -111,7 +109,7 @@ def test_nobody_waits_longer_than_the_latency_for_clients_that_do_not_come_back(
     assert len(waiting.take(1.0101)) == 1
 
 
-def test_short_batches_are_waited_for_a_quarter_of_their_time(task):
+def test_after_a_short_batch_the_next_waits_for_a_quarter_of_its_time(task):
     waiting = queue(latency=0.01)
     for _ in range(8):
         waiting.put(task())
@@ -122,11 +120,11 @@ def test_short_batches_are_waited_for_a_quarter_of_their_time(task):
     assert waiting.due(1.0) == pytest.approx(1.001)
 
 
-def test_the_batch_grows_as_long_as_that_pays(task):
+def test_the_batch_grows_as_long_as_its_throughput_does(task):
     def run(rate_of, rounds=60):
         waiting, now, limits = queue(parallel=1), 0.0, []
         for _ in range(rounds):
-            while len(waiting._tasks) < 2048:
+            while waiting.waiting < 2048:
                 waiting.put(task())
             batch = waiting.take(now)
             seconds = len(batch) / rate_of(len(batch))
@@ -162,7 +160,7 @@ def test_shapes_are_not_mixed_and_order_is_kept(task):
     assert not waiting.waiting
 
 
-def test_who_has_gone_is_left_out(task):
+def test_cancelled_requests_are_left_out(task):
     waiting = queue(parallel=1)
     gone, here = task(), task()
     waiting.put(gone)
@@ -171,15 +169,16 @@ def test_who_has_gone_is_left_out(task):
     assert waiting.take(0.0) == [here]
 
 
-def test_what_is_measured_without_load_does_not_count(task):
-    waiting = queue()
+def test_measurements_without_load_do_not_count(task):
+    tuner = Fixed(2)
+    waiting = TunedQueue(0.01, tuner)
     for second in range(3):
         waiting.put(task(since=second))
         finish(waiting, waiting.take(second), 0.1, second + 0.1)
-    assert waiting._tuner.interrupted == 2  # each time but the first
+    assert tuner.interrupted == 2  # each time but the first
 
 
-def test_how_long_a_batch_would_take_is_known_from_those_as_large():
+def test_the_expected_duration_is_that_of_batches_at_least_as_large():
     waiting = queue()
     assert waiting.expected_seconds(1) == math.inf
     waiting.learn(4, 0.4)
