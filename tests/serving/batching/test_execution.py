@@ -444,8 +444,9 @@ def test_a_servable_is_forgotten(execution):
     batching.forget(model)
     reference = weakref.ref(model)
     del model
-    gc.collect()
-    assert reference() is None
+    end = time.monotonic() + 5
+    while gc.collect() >= 0 and reference() is not None:  # the batch's thread may still hold its last task
+        assert time.monotonic() < end
 
 
 # Self-tuned.

@@ -1,4 +1,4 @@
-"""Batching by TensorFlow Serving's parameters, each model with its own: what requests in company get as answers."""
+"""Batching with TensorFlow Serving's parameters, each model with its own: the answers of concurrent requests."""
 
 import json
 import time
@@ -26,7 +26,7 @@ PARAMETERS = {
 
 
 def matrix_half_plus_two():
-    """y = x / 2 + 2 for matrices of 3 x 3 and no others."""
+    """y = x / 2 + 2, for 3 x 3 matrices only."""
     import tensorflow as tf
 
     x = tf.compat.v1.placeholder(tf.float32, [None, None, None], "x")
@@ -35,7 +35,7 @@ def matrix_half_plus_two():
 
 
 def images():
-    """The size of encoded images."""
+    """Returns the height and width of encoded images."""
     import tensorflow as tf
 
     data = tf.compat.v1.placeholder(tf.string, [None], "image_bytes")
@@ -69,7 +69,7 @@ def server(serve_all, models, tmp_path_factory):
 
 @pytest.fixture
 def ask(server):
-    """Sends requests at the same time, in order; status and document of each."""
+    """Sends requests at the same time, in order; returns status and document of each."""
     pool = urllib3.PoolManager(maxsize=32)
 
     def one(model, body):
@@ -88,7 +88,7 @@ def ask(server):
 
 
 def metric(server, line):
-    """The value on a line of the metrics; 0 when it is not there."""
+    """Returns the value on a line of the metrics; 0 without such a line."""
     text = urllib3.request("GET", f"{server.rest}/monitoring/prometheus/metrics").data.decode()
     name = f":tensorflow:serving:batching_session:{line}"
     return next((float(each.split()[-1]) for each in text.splitlines() if each.startswith(name)), 0.0)
@@ -118,7 +118,7 @@ def test_more_rows_than_a_batch_may_have(ask):
     assert "Task size 5 is larger than maximum input batch size 4" in document["error"]
 
 
-def test_a_large_request_is_spread(ask, server):
+def test_a_large_request_is_split(ask, server):
     runs = metric(server, "wrapped_run_count")
     answers = ask("split", {"instances": [0.0, 2.0, 4.0]}, {"instances": [6.0, 8.0, 10.0, 12.0]})
     assert answers == [(200, {"predictions": [2.0, 3.0, 4.0]}), (200, {"predictions": [5.0, 6.0, 7.0, 8.0]})]
@@ -201,7 +201,7 @@ def test_a_request_over_grpc_joins_one_over_rest(ask, server):
 
 
 def test_a_full_queue_and_a_request_that_waits_too_long(ask):
-    # Two threads are busy for longer than requests may take; one request may wait, the fourth is too many.
+    # Two threads are busy for longer than the timeout; one request may wait, and the fourth is one too many.
     busy = {"instances": [15_000]}
     first, second, third, fourth = ask("slow", busy, busy, {"instances": [1]}, {"instances": [1]})
     assert fourth[0] == 503
@@ -211,7 +211,7 @@ def test_a_full_queue_and_a_request_that_waits_too_long(ask):
     assert (first[0], second[0]) == (504, 504)
 
 
-def test_wrong_parameters_end_the_server(serve, model_root, tmp_path):
+def test_invalid_parameters_end_the_start(serve, model_root, tmp_path):
     path = Path(tmp_path, "batching.config")
     path.write_text("max_batch_size { value: 4 } allowed_batch_sizes: [2, 8]")
     options = ("--enable-batching", "true", "--batching-parameters-file", path)

@@ -1,4 +1,4 @@
-"""The list of models changes while a server runs: by HandleReloadConfigRequest, and by its config file."""
+"""Changes of the list of models at run time: by HandleReloadConfigRequest, and by the config file."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ def config(name: str, path: object, more: str = "") -> str:
 
 
 def reload(server, text: str, *metrics: str):
-    """Sends a ModelServerConfig in text format; the code and the message that come back."""
+    """Sends a ModelServerConfig in text format; returns the answer, or the code and message of an error."""
     grpc = pytest.importorskip("grpc")
     from google.protobuf import text_format
     from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
@@ -42,6 +42,13 @@ def wait_for(server, which: str, expected: float | str) -> None:
         time.sleep(0.05)
 
 
+def wait_for_log(server, text: str) -> None:
+    end = time.monotonic() + 30
+    while text not in server.log.read_text():
+        assert time.monotonic() < end, server.log.read_text()
+        time.sleep(0.05)
+
+
 def save(models, root: Path) -> None:
     for name, plus in (("a", 1.0), ("b", 10.0)):
         for version in (1, 2):
@@ -54,13 +61,13 @@ def test_reload_by_request(serve, models, tmp_path):
     server = serve("--model-base-path", a, "--model-name", "a", *_FAST)
     assert offset(server, "a") == 2.0
 
-    # Added, and waited for.
+    # A model is added, and the request waits for it.
     answer = reload(server, f"model_config_list {{ {config('a', a)} {config('b', b)} }}", "no/such/metric")
     assert answer.status.error_code == 0
     assert [(metric.name, metric.int64_value_increase) for metric in answer.metric] == [("no/such/metric", 0)]
     assert [offset(server, "a"), offset(server, "b")] == [2.0, 20.0]
 
-    # What is wrong changes nothing.
+    # Invalid requests change nothing.
     wrong = {
         config("a", a) + config("a", a): ("INVALID_ARGUMENT", "Illegal to list model a multiple times in config list"),
         config("a", "a"): ("INVALID_ARGUMENT", "Expected model a to have an absolute path or URI; got base_path()=a"),
@@ -96,13 +103,13 @@ def test_reload_by_request(serve, models, tmp_path):
     labels = "version_labels { key: 'stable' value: 1 } version_labels { key: 'canary' value: 2 }"
     assert reload(server, f"model_config_list {{ {config('a', a, SPECIFIC + labels)} }}").status.error_code == 0
     assert [offset(server, "a/labels/stable"), offset(server, "a/labels/canary")] == [1.0, 2.0]
-    wait_for(server, "b", "Servable not found for request: Latest(b)")  # omitted, so unloaded
+    wait_for(server, "b", "Servable not found for request: Latest(b)")  # left out, so unloaded
     moved = "version_labels { key: 'stable' value: 2 }"
     assert reload(server, f"model_config_list {{ {config('a', a, SPECIFIC + moved)} }}").status.error_code == 0
     assert offset(server, "a/labels/stable") == 2.0
     assert offset(server, "a/labels/canary").startswith("Unrecognized servable version label: canary")
 
-    # A model that is not there: an error, at once, and the others serve on.
+    # A missing model is an error at once, and the others stay available.
     code, message = reload(server, f"model_config_list {{ {config('a', a)} {config('none', tmp_path / 'none')} }}")
     assert (code, message.startswith("1 model(s) did not become available")) == ("UNKNOWN", True)
     assert offset(server, "a") == 2.0
@@ -114,8 +121,8 @@ def test_reload_by_request(serve, models, tmp_path):
     assert offset(server, "b") == 20.0
 
 
-def test_labels_of_versions_that_are_not_there(serve, models, tmp_path):
-    """--allow-version-labels-for-unavailable-models lets new labels name them, but moves none there."""
+def test_labels_of_unavailable_versions(serve, models, tmp_path):
+    """--allow-version-labels-for-unavailable-models allows new labels for them, but does not move existing ones."""
     save(models, tmp_path)
     a = tmp_path / "a"
     server = serve(
@@ -143,23 +150,21 @@ def test_reload_by_file(serve, models, tmp_path):
     server = serve("--model-config-file", file, "--model-config-file-poll-wait-seconds", 0.2, *_FAST)
     assert offset(server, "a") == 2.0
     file.write_text("model_config_list { nonsense")
-    time.sleep(1)
+    wait_for_log(server, "Error parsing text-format tensorflow.serving.ModelServerConfig")
     assert offset(server, "a") == 2.0
-    assert "Error parsing text-format tensorflow.serving.ModelServerConfig" in server.log.read_text()
     file.write_text("custom_model_config {}")
-    time.sleep(1)
+    wait_for_log(server, "Cannot transition to requested config")
     assert offset(server, "a") == 2.0
-    assert "Cannot transition to requested config" in server.log.read_text()
     file.write_text(f"model_config_list {{ {config('b', tmp_path / 'b')} }}")
     wait_for(server, "b", 20.0)
     wait_for(server, "a", "Servable not found")
 
 
-def test_file_is_read_once_unless_told_otherwise(serve, models, tmp_path):
+def test_file_is_read_once_by_default(serve, models, tmp_path):
     save(models, tmp_path)
     file = tmp_path / "models.config"
     file.write_text(f"model_config_list {{ {config('a', tmp_path / 'a')} }}")
     server = serve("--model-config-file", file, *_FAST)
     file.write_text("model_config_list {}")
-    time.sleep(1.5)
+    time.sleep(0.6)  # three times the interval of the search for versions
     assert offset(server, "a") == 2.0

@@ -1,4 +1,4 @@
-"""Versions come and go while a server runs: real models, real requests."""
+"""Life of versions on a running server, with real models and real requests."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ def ask(url: str, body: dict | None = None) -> tuple[int, dict]:
 
 
 def offset(server, which: str = "m") -> float | str:
-    """What the model adds: y = x / 2 + offset; the error if there is one."""
+    """Returns the offset of the model y = x / 2 + offset; the message of an error."""
     _, answer = ask(f"{server.rest}/v1/models/{which}:predict", {"instances": [0.0]})
     return answer["predictions"][0] if "predictions" in answer else answer["error"]
 
@@ -33,12 +33,12 @@ def rows(server, name: str = "m") -> dict[int, str]:
 def eventually(true: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, f"not after {seconds} s"
         time.sleep(0.05)
 
 
 def publish(models, base: Path, version: int, plus: float) -> Path:
-    """A new version of half-plus, written aside and renamed."""
+    """Publishes a new version of half-plus: writes it aside and renames it."""
     models.save(base.parent / f"aside-{base.name}-{version}", models.half_plus(plus))
     base.mkdir(exist_ok=True)
     return (base.parent / f"aside-{base.name}-{version}").rename(base / str(version))
@@ -50,7 +50,7 @@ def test_life_of_a_model(serve, models, tmp_path):
     server = serve("--model-base-path", base, "--model-name", "m", *_FAST)
     assert offset(server) == offset(server, "m/versions/1") == 1.0
 
-    # A swap under load: no request fails, and all end up with the new version.
+    # A swap under load: no request fails, and at the end the new version answers.
     answers, done = [], threading.Event()
 
     def load() -> None:
@@ -72,7 +72,7 @@ def test_life_of_a_model(serve, models, tmp_path):
     assert status == 404
     assert answer["error"].startswith("Servable not found for request: Specific(m, 1)")
 
-    # A version whose copy takes its time: nothing happens before it is whole.
+    # A version that is copied slowly: it is not loaded before it is complete.
     source = models.save(tmp_path / "whole", models.half_plus(3.0))
     slow = base / "3"
     (slow / "variables").mkdir(parents=True)
@@ -88,10 +88,10 @@ def test_life_of_a_model(serve, models, tmp_path):
     eventually(lambda: rows(server).get(3) == "AVAILABLE")
     assert offset(server) == 3.0
 
-    # One that does not load: reported, and the one before goes on.
+    # A version that does not load is reported, and the previous one stays available.
     aside = models.save(tmp_path / "broken", models.half_plus(4.0))
     bytes_of = (aside / "variables" / data.name).read_bytes()
-    (aside / "variables" / data.name).write_bytes(bytes(len(bytes_of)))  # as long as it should be, but not what it was
+    (aside / "variables" / data.name).write_bytes(bytes(len(bytes_of)))  # the right length, the wrong content
     aside.rename(base / "4")
     eventually(lambda: rows(server).get(4) == "END")
     _, answer = ask(f"{server.rest}/v1/models/m/versions/4")
@@ -100,13 +100,13 @@ def test_life_of_a_model(serve, models, tmp_path):
     assert row["status"]["error_message"]
     assert offset(server) == 3.0
 
-    # Back to the version before, by removing the newest.
+    # Removing the newest version returns to the previous one.
     shutil.rmtree(base / "4")
     shutil.rmtree(base / "3")
     eventually(lambda: offset(server) == 2.0)
     eventually(lambda: rows(server).get(3) == "END")
 
-    # Nothing left: unloaded. Then something again.
+    # Without any version the model is unloaded; a version that comes back is loaded.
     shutil.move(base / "2", tmp_path / "kept")
     shutil.rmtree(base / "1")
     eventually(lambda: offset(server) != 2.0)
@@ -152,7 +152,7 @@ def test_policies_and_labels_of_a_config_file(serve, models, tmp_path):
 
 
 def test_names_of_version_folders(serve, models, tmp_path):
-    """Leading zeros, times, two of one number, `2.denied` to block a version; and a policy that names no version."""
+    """Leading zeros, times, two names of one number, `2.denied` to block a version, a policy that names no version."""
     for name in ("odd", "none", "blocked"):
         publish(models, tmp_path / name, 1, 1.0)
     for name in ("001", "00000123", "20170111173521", "5.denied", "text"):
@@ -176,7 +176,7 @@ def test_names_of_version_folders(serve, models, tmp_path):
     assert offset(server, "none").startswith("Servable not found for request: Latest(none)")
 
 
-def test_a_wrong_config_file_ends_the_start(serve, tmp_path):
+def test_an_invalid_config_file_ends_the_start(serve, tmp_path):
     (tmp_path / "models.config").write_text("model_config_list { config { nam")
     phrase = "Error parsing text-format tensorflow.serving.ModelServerConfig"
     with pytest.raises(RuntimeError, match=f"exit code 2: (.|\n)*{phrase}"):
@@ -192,7 +192,7 @@ def test_a_model_that_does_not_load_ends_the_start(serve, models, tmp_path):
 
 
 def test_a_model_in_a_store_that_only_fsspec_reads(tmp_path):
-    """In a process of its own: fsspec's memory is that of one process."""
+    """In another process, which has a memory file system of its own."""
     pytest.importorskip("fsspec")
     code = f"""
 import importlib.util, fsspec
