@@ -1,4 +1,4 @@
-"""The route: configuration, presets, the TFX pipeline, its runner and the command line."""
+"""The application: configuration, presets, the TFX pipeline, its runner and the command line."""
 
 import os
 

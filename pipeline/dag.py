@@ -1,7 +1,11 @@
-"""Runs a compiled pipeline node by node and says what became of each.
+"""Runs a compiled pipeline node by node and reports the outcome of each.
 
-TFX's LocalDagRunner returns nothing and calls nobody back. This drives the same launcher, and reads a station's
-status from its execution in ML Metadata.
+TFX's LocalDagRunner returns nothing and has no callbacks. LocalDag drives the same launcher, and reads the status of a
+node from its execution in ML Metadata.
+
+The compiler, the launcher, `runner_utils`, `runtime_parameter_utils` and `execution_lib` are not in TFX's public API
+(`tfx.v1`). The code follows `LocalDagRunner.run_with_ir` of TFX 1.21; in another version, compare it with that method. If
+one of these modules moves or changes a signature, every run fails at its start, and all tests marked `e2e` with it.
 """
 
 import contextlib
@@ -10,8 +14,8 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx import v1 as tfx
 from tfx.dsl.compiler import compiler, constants
@@ -38,8 +42,8 @@ class LocalDag:
     """One run of a pipeline in this process.
 
     Args:
-        pipeline: what to run.
-        run_id: names the run in ML Metadata; every run needs another.
+        pipeline: The pipeline.
+        run_id: Name of the run in ML Metadata, different for every run.
     """
 
     def __init__(self, pipeline: tfx.dsl.Pipeline, run_id: str) -> None:
@@ -59,17 +63,17 @@ class LocalDag:
         return list(self._nodes)
 
     def launch(self, name: str) -> StationReport:
-        """Runs one node, from the cache where nothing has changed.
+        """Runs one node, or takes its outputs from the cache if its inputs and source are unchanged.
 
         Args:
-            name: the node's id; all nodes before it have been launched.
+            name: Id of the node; all nodes before it were launched.
 
         Returns:
-            What became of it; never "failed".
+            Report of the node, whose status is never "failed".
 
         Raises:
-            Exception: whatever the station raised. Its execution is marked failed, its outputs are deleted; on
-                KeyboardInterrupt too.
+            Exception: Any error that the node raised. Its execution is marked as failed or cancelled and its outputs
+                are deleted, as after a KeyboardInterrupt.
         """
         node = self._nodes[name]
         node_launcher = launcher.Launcher(
@@ -84,21 +88,25 @@ class LocalDag:
         try:
             info = node_launcher.launch()
         except BaseException:
-            # The launcher closes an execution whose executor raised. After an interruption, or when the driver
-            # raised, it leaves it RUNNING.
+            # The launcher closes an execution whose executor raised, but leaves it RUNNING after an interruption and
+            # after an error of the driver.
             with held():
                 self.discard_unfinished()
             raise
         return self._report(name, started, info.execution_id if info else None)
 
     def properties(self, uri: str) -> dict[str, object]:
-        """Custom properties of the newest artifact at a URI."""
+        """Returns the custom properties of the newest artifact at a URI.
+
+        Args:
+            uri: Folder of the artifact.
+        """
         with self._store() as store:
             artifact = store.get_artifacts_by_uri(uri)[-1]
         return {key: getattr(value, value.WhichOneof("value")) for key, value in artifact.custom_properties.items()}
 
     @contextlib.contextmanager
-    def _store(self) -> Iterator[Any]:
+    def _store(self) -> Iterator[MetadataStore]:
         with metadata.Metadata(self._connection) as handle:
             yield handle.store
 
@@ -112,15 +120,15 @@ class LocalDag:
             if self._nodes[name].node_info.type.name == _RESOLVER:
                 status = "resolved"
             if status == "failed":
-                raise RuntimeError(f"{name} could not resolve its inputs; the log says which")
+                raise RuntimeError(f"{name} could not resolve its inputs; the log names them")
             reason = why_not_cached(handle.store, execution) if status == "ran" else ""
         uris = {key: [artifact.uri for artifact in artifacts] for key, artifacts in outputs.items()}
         return StationReport(name, status, started, _now(), execution_id, uris, reason)
 
     def discard_unfinished(self) -> None:
-        """Leaves no execution RUNNING and no half-written output behind, such as those of a killed process.
+        """Cancels unfinished executions and deletes their half-written outputs, for example those of a killed process.
 
-        Only for who holds the home's lock: executions of other pipelines in the same home are ended too.
+        Call only while holding the home lock: this also cancels executions of other pipelines in the same home.
         """
         with self._store() as store:
             unfinished = [e for e in store.get_executions() if e.last_known_state in _UNFINISHED]

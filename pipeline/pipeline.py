@@ -1,13 +1,13 @@
-"""The DAG: one block per station, in the order in which they run."""
+"""The TFX pipeline: the nodes in the order in which they run, and a function for each phase."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import tensorflow_data_validation as tfdv
 from tfx import v1 as tfx
-from tfx.orchestration import metadata
 
 from components import features
 from components.baseline import BaselineStrategy
@@ -25,26 +25,51 @@ from components.trainer import training_module
 from pipeline.config import RunConfig
 from pipeline.home import Home
 
-# Beam's default local runner downloads a binary at its first start; this one is part of Beam's Python package.
-# And where no image is named, TFX packs a copy of itself for remote workers before every Beam station (3 s each, left
-# in /tmp for good); the workers here are this process.
+Channel = tfx.types.BaseChannel
+Node = tfx.types.BaseNode
+
+# Beam's default local runner downloads a binary when it first starts; FnApiRunner is part of Beam's Python package.
+# Without the name of an image, TFX packs a copy of itself for remote workers before every Beam node, which takes 3 s
+# each and stays in /tmp; here the only worker is this process.
 _BEAM_ARGUMENTS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 
 
 def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
-    """The pipeline of a run.
+    """Returns the pipeline of a run.
 
     Args:
-        config: the whole configuration.
+        config: Configuration of the run.
     """
     home = Home(Path(config.home).resolve())
-    splits = (features.TRAIN, features.VALIDATION) if config.training.use_validation else (features.TRAIN,)
-    station = StationConfig(config.model, config.seed, splits, config.training)
-    objective, is_alexnet = config.model.objective, config.model.family == "alexnet"
-    measures = MEASURES[objective]
-    image = {"image_size": list(config.model.image_size), "channels": config.model.channels}
 
-    example_gen = ImageExampleGen(
+    example_gen = _example_gen(config, home)
+    examples = example_gen.outputs["examples"]
+    statistics_gen, schema_gen, example_validator, data_gate = _data_checks(config, examples)
+    schema = schema_gen.outputs["schema"]
+    transform = _transform(config, examples, schema)
+    transform.add_upstream_node(data_gate)
+    rbm_pretrainer, trainer = _training(config, examples, schema, transform.outputs["transform_graph"])
+    model = trainer.outputs["model"]
+    baseline, evaluator, test_evaluator, *ten_crops = _evaluation(config, examples, model)
+    infra_validator = _infra_validator(model)
+    infra_validator.add_upstream_node(test_evaluator)
+    pusher = _pusher(config, home, model, [evaluator, test_evaluator, infra_validator])
+
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(home.artifacts(config.name)),
+        components=[
+            example_gen, statistics_gen, schema_gen, example_validator, data_gate, transform, rbm_pretrainer, trainer,
+            baseline, evaluator, test_evaluator, *ten_crops, infra_validator, pusher,
+        ],
+        enable_cache=True,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(home.metadata)),
+        beam_pipeline_args=_BEAM_ARGUMENTS,
+    )  # fmt: skip
+
+
+def _example_gen(config: RunConfig, home: Home) -> Node:
+    return ImageExampleGen(
         data=config.data,
         data_dir=config.data_dir,
         manual_dir=config.manual_dir,
@@ -56,48 +81,57 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         fingerprint=fingerprint("components.example_gen"),
         cache_dir=str(home.root / "cache"),
     )
-    examples = example_gen.outputs["examples"]
 
+
+def _data_checks(config: RunConfig, examples: Channel) -> tuple[Node, Node, Node, Node]:
+    """Returns StatisticsGen, SchemaGen, ExampleValidator and DataGate."""
     statistics_gen = tfx.components.StatisticsGen(
         examples=examples,
         stats_options=tfdv.StatsOptions(feature_allowlist=list(features.CHECKED_FEATURES)),
     )
-
+    statistics = statistics_gen.outputs["statistics"]
     schema_gen = tfx.components.SchemaGen(
-        statistics=statistics_gen.outputs["statistics"],
+        statistics=statistics,
         infer_feature_shape=True,
         exclude_splits=[features.VALIDATION, features.TEST],
     )
-    schema = schema_gen.outputs["schema"]
-
-    example_validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
-
+    example_validator = tfx.components.ExampleValidator(statistics=statistics, schema=schema_gen.outputs["schema"])
     data_gate = DataGate(
         examples=examples,
         anomalies=example_validator.outputs["anomalies"],
         gates=json.dumps({field.name: getattr(config.gates, field.name) for field in fields(DataGates)}),
         fingerprint=fingerprint("components.data_gate"),
     )
+    return statistics_gen, schema_gen, example_validator, data_gate
 
-    transform = tfx.components.Transform(
+
+def _transform(config: RunConfig, examples: Channel, schema: Channel) -> Node:
+    return tfx.components.Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn="components.transform.preprocessing_fn",
         splits_config=tfx.proto.SplitsConfig(analyze=[features.TRAIN]),
         materialize=False,
         disable_analyzer_cache=True,
-        custom_config={**image, "fingerprint": fingerprint("components.transform")},
+        custom_config={
+            "image_size": list(config.model.image_size),
+            "channels": config.model.channels,
+            "fingerprint": fingerprint("components.transform"),
+        },
     )
-    transform.add_upstream_node(data_gate)
-    transform_graph = transform.outputs["transform_graph"]
 
+
+def _training(config: RunConfig, examples: Channel, schema: Channel, transform_graph: Channel) -> tuple[Node, Node]:
+    """Returns RBMPretrainer and Trainer, which starts from the pretrained weights."""
+    splits = (features.TRAIN, features.VALIDATION) if config.training.use_validation else (features.TRAIN,)
+    station = StationConfig(config.model, config.seed, splits, config.training)
+    patches = [PATCH_PRETRAINING] if config.model.family == "alexnet" else []
     rbm_pretrainer = RBMPretrainer(
         examples=examples,
         transform_graph=transform_graph,
         config=station.for_pretraining().to_json(),
-        fingerprint=fingerprint("components.rbm_pretrainer", *([PATCH_PRETRAINING] if is_alexnet else [])),
+        fingerprint=fingerprint("components.rbm_pretrainer", *patches),
     )
-
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.run_fn",
         examples=examples,
@@ -112,77 +146,11 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
             **_initial_weights(config),
         },
     )
-    model = trainer.outputs["model"]
-
-    baseline = tfx.dsl.Resolver(
-        strategy_class=BaselineStrategy,
-        model=_all_of("Trainer", tfx.types.standard_artifacts.Model),
-        validation_blessing=_all_of("Evaluator", tfx.types.standard_artifacts.ModelBlessing),
-        test_blessing=_all_of("TestEvaluator", tfx.types.standard_artifacts.ModelBlessing),
-        candidate=model,
-    ).with_id("Baseline")
-
-    evaluator = tfx.components.Evaluator(
-        examples=examples,
-        example_splits=[features.VALIDATION],
-        model=model,
-        baseline_model=baseline.outputs["model"],
-        eval_config=validation_config(objective, config.gates.min_gain, getattr(config.gates, measures[0].change)),
-    )
-
-    bounds = {measure.name: getattr(config.gates, measure.bound) for measure in measures}
-    test_evaluator = tfx.components.Evaluator(
-        examples=examples,
-        example_splits=[features.TEST],
-        model=model,
-        eval_config=test_config(
-            objective, config.gates.min_gain, {name: bound for name, bound in bounds.items() if bound is not None}
-        ),
-    ).with_id("TestEvaluator")
-    test_evaluator.add_upstream_node(evaluator)
-
-    # The papers' figure, ten forward passes an image: beside the others, and judging nothing.
-    ten_crops = []
-    if is_alexnet:
-        ten_crops.append(
-            tfx.components.Evaluator(
-                examples=examples,
-                example_splits=[features.TEST],
-                model=model,
-                eval_config=ten_crop_config(),
-            ).with_id("TenCropEvaluator")
-        )
-        ten_crops[0].add_upstream_node(test_evaluator)
-
-    infra_validator = InfraValidator(
-        model=model, fingerprint=fingerprint("components.infra_validator", "serving.replay.__main__")
-    )
-    infra_validator.add_upstream_node(test_evaluator)
-
-    pusher = Pusher(
-        model=model,
-        validation_blessing=evaluator.outputs["blessing"],
-        test_blessing=test_evaluator.outputs["blessing"],
-        infra_blessing=infra_validator.outputs["blessing"],
-        destination=str(home.serving / config.name),
-        fingerprint=fingerprint("components.pusher"),
-    )
-
-    return tfx.dsl.Pipeline(
-        pipeline_name=config.name,
-        pipeline_root=str(home.artifacts(config.name)),
-        components=[
-            example_gen, statistics_gen, schema_gen, example_validator, data_gate, transform, rbm_pretrainer, trainer,
-            baseline, evaluator, test_evaluator, *ten_crops, infra_validator, pusher,
-        ],
-        enable_cache=True,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(home.metadata)),
-        beam_pipeline_args=_BEAM_ARGUMENTS,
-    )  # fmt: skip
+    return rbm_pretrainer, trainer
 
 
 def _initial_weights(config: RunConfig) -> dict[str, str]:
-    """The content of the weights to start from, for the cache key: another file may lie under the same name."""
+    """Returns the hash of the initial weights for the cache key: the same path can hold another file later."""
     path = getattr(config.model, "initial_weights", None)
     if path is None:
         return {}
@@ -190,6 +158,56 @@ def _initial_weights(config: RunConfig) -> dict[str, str]:
         return {"initial_weights": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
+def _evaluation(config: RunConfig, examples: Channel, model: Channel) -> list[Node]:
+    """Returns the baseline and the evaluators in the order in which they run."""
+    baseline = tfx.dsl.Resolver(
+        strategy_class=BaselineStrategy,
+        model=_all_of("Trainer", tfx.types.standard_artifacts.Model),
+        validation_blessing=_all_of("Evaluator", tfx.types.standard_artifacts.ModelBlessing),
+        test_blessing=_all_of("TestEvaluator", tfx.types.standard_artifacts.ModelBlessing),
+        candidate=model,
+    ).with_id("Baseline")
+    objective, gates = config.model.objective, config.gates
+    measures = MEASURES[objective]
+    evaluator = tfx.components.Evaluator(
+        examples=examples,
+        example_splits=[features.VALIDATION],
+        model=model,
+        baseline_model=baseline.outputs["model"],
+        eval_config=validation_config(objective, gates.min_gain, getattr(gates, measures[0].change)),
+    )
+    bounds = {measure.name: getattr(gates, measure.bound) for measure in measures}
+    given = {name: bound for name, bound in bounds.items() if bound is not None}
+    on_test = {"examples": examples, "example_splits": [features.TEST], "model": model}
+    test_evaluator = tfx.components.Evaluator(
+        eval_config=test_config(objective, gates.min_gain, given), **on_test
+    ).with_id("TestEvaluator")
+    test_evaluator.add_upstream_node(evaluator)
+    nodes = [baseline, evaluator, test_evaluator]
+    if config.model.family == "alexnet":
+        # The paper's metric: ten forward passes per image, reported beside the others without a threshold.
+        ten_crops = tfx.components.Evaluator(eval_config=ten_crop_config(), **on_test).with_id("TenCropEvaluator")
+        ten_crops.add_upstream_node(test_evaluator)
+        nodes.append(ten_crops)
+    return nodes
+
+
 def _all_of(producer: str, artifact_type: type) -> tfx.dsl.Channel:
-    """All artifacts that a station of this pipeline has ever made."""
+    """Returns the channel of all artifacts that a node of this pipeline has produced in any run."""
     return tfx.dsl.Channel(type=artifact_type, producer_component_id=producer)
+
+
+def _infra_validator(model: Channel) -> Node:
+    return InfraValidator(model=model, fingerprint=fingerprint("components.infra_validator", "serving.replay.__main__"))
+
+
+def _pusher(config: RunConfig, home: Home, model: Channel, judges: Sequence[Node]) -> Node:
+    evaluator, test_evaluator, infra_validator = judges
+    return Pusher(
+        model=model,
+        validation_blessing=evaluator.outputs["blessing"],
+        test_blessing=test_evaluator.outputs["blessing"],
+        infra_blessing=infra_validator.outputs["blessing"],
+        destination=str(home.serving / config.name),
+        fingerprint=fingerprint("components.pusher"),
+    )

@@ -1,14 +1,13 @@
-"""Runs a configuration from raw images to a pushed model, and says what became of it."""
+"""Runs a configuration from raw images to a pushed model, and reports the outcome."""
 
 import errno
 import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components import environment
 from components.errors import VisionTfxError
@@ -16,58 +15,33 @@ from components.interruption import recognised, terminable
 from pipeline.config import RunConfig
 from pipeline.home import Home, new_run_id
 from pipeline.lock import home_lock
+from pipeline.pushed_models.pushed_model import newest_version
 from pipeline.pushed_models.results import write_results
-from pipeline.reports import INTERRUPTED, StationReport
+from pipeline.reports import INTERRUPTED, RunResult, StationReport
 from pipeline.screen import Screen
 from pipeline.tracking.run_tracker import RunTracker
 
 if TYPE_CHECKING:
     from pipeline.dag import LocalDag
 
-# ML Metadata does not say that the disk is full, but that it cannot commit; its pages and journal take less than this.
+# On a full disk, ML Metadata only reports that it cannot commit; its pages and journal need less than this.
 _FULL_DISK_BYTES = 2**18
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """The end of a run.
-
-    Args:
-        blessed: whether both evaluators and the infra validator said yes.
-        pushed_version: version of the served model that this configuration and data stand for.
-        pushed_uri: its folder.
-        served_version: the newest one there is, which servers answer with; another one after a rollback.
-        up_to_date: whether it had been pushed before.
-        mlflow_run_id: the parent run.
-        metrics: the measures of the model's objective (`components.evaluation.measures`) on validation and test, such
-            as `test_top1_error` in percent or `test_log_probability` in nats, each with `_low` and `_high`, its 95 %
-            interval.
-        stations: what became of each, in order.
-        log_file: all that the stations and their libraries said.
-        warnings: reasons not to trust the metrics, one sentence each without its full stop.
-    """
-
-    blessed: bool
-    pushed_version: int | None
-    pushed_uri: str | None
-    served_version: int | None
-    up_to_date: bool
-    mlflow_run_id: str
-    metrics: dict[str, float]
-    stations: list[StationReport]
-    log_file: str
-    warnings: tuple[str, ...] = ()
-
-
 def run_local(config: RunConfig, screen: Screen | None = None) -> RunResult:
-    """Runs the pipeline in this process; stations whose inputs and source are unchanged come from the cache.
+    """Runs the pipeline in this process; nodes whose inputs and source are unchanged come from the cache.
+
+    To resume an interrupted run, call it again with the same configuration.
 
     Args:
-        config: what to run.
-        screen: where to show it; default, a new one on stdout.
+        config: The configuration.
+        screen: Screen that shows the run; default, a new one on stdout.
+
+    Returns:
+        The outcome, which need not be a pushed model: see `RunResult.blessed`.
 
     Raises:
-        VisionTfxError: a station failed (exit code 1), or one of its subclasses: a gate refused the data (3), the
+        VisionTfxError: A node failed (exit code 1), or one of the subclasses: a gate refused the data (3), or the
             configuration cannot be run (2). Earlier results stay untouched.
     """
     home = Home(Path(config.home).resolve())
@@ -123,15 +97,12 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
                 report = dag.launch(name)
         except BaseException as error:
             stations.append(_failed(name, started, error))
-            why = INTERRUPTED if isinstance(error, KeyboardInterrupt) else f"{name} failed"
-            stations += [StationReport(rest, "skipped", reason=why) for rest in dag.names[len(stations) :]]
+            reason = INTERRUPTED if isinstance(error, KeyboardInterrupt) else f"{name} failed"
+            stations += [StationReport(rest, "skipped", reason=reason) for rest in dag.names[len(stations) :]]
             screen.stations(stations)
             if isinstance(error, VisionTfxError) or not isinstance(error, Exception):
                 raise
-            if shutil.disk_usage(log_file.parent).free < _FULL_DISK_BYTES:
-                raise OSError(errno.ENOSPC, "No space left on device") from error
-            message = f"{name} failed: {_one_line(error)}; the log says more: {log_file}"
-            raise VisionTfxError(message) from error
+            raise _explained(name, error, log_file) from error
         stations.append(report)
         screen.update(name, report.status, report.seconds, report.reason)
 
@@ -139,6 +110,12 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
 def _failed(name: str, started: float, error: BaseException) -> StationReport:
     reason = INTERRUPTED if isinstance(error, KeyboardInterrupt) else _one_line(error)
     return StationReport(name, "failed", int(started * 1000), int(time.time() * 1000), reason=reason)
+
+
+def _explained(name: str, error: Exception, log_file: Path) -> Exception:
+    if shutil.disk_usage(log_file.parent).free < _FULL_DISK_BYTES:
+        return OSError(errno.ENOSPC, "No space left on device")
+    return VisionTfxError(f"{name} failed: {_one_line(error)}; see the log {log_file}")
 
 
 def _one_line(error: BaseException) -> str:
@@ -154,8 +131,7 @@ def _conclude(
     mlflow_run_id: str,
     log_file: Path,
 ) -> RunResult:
-    """Reads errors, blessings and the pushed version out of the artifacts."""
-    from components.export import publishing
+    """Reads results, blessings and the pushed version from the artifacts."""
     from pipeline import outcome
 
     by_name = {station.name: station for station in stations}
@@ -165,24 +141,20 @@ def _conclude(
     if republished:
         pushed = outcome.publish_again(by_name, home.serving / config.name)
     if refusals:
-        stations[:] = [_not_pushed(s, refusals) if s.name == "Pusher" else s for s in stations]
+        refused = replace(by_name["Pusher"], status="skipped", reason="; ".join(refusals))
+        stations[:] = [refused if station.name == "Pusher" else station for station in stations]
     return RunResult(
         blessed=not refusals,
         pushed_version=int(pushed.name) if pushed else None,
         pushed_uri=str(pushed) if pushed else None,
-        served_version=max(publishing.versions(home.serving / config.name), default=None),
+        served_version=newest_version(home, config.name),
         up_to_date=pushed is not None and not republished and by_name["Pusher"].status == "cached",
         mlflow_run_id=mlflow_run_id,
-        metrics=outcome.metrics(by_name),
+        results=outcome.results(by_name),
         stations=stations,
         log_file=str(log_file),
         warnings=outcome.warnings(by_name),
     )
-
-
-def _not_pushed(station: StationReport, refusals: Sequence[str]) -> StationReport:
-    values: dict[str, Any] = {**vars(station), "status": "skipped", "reason": "; ".join(refusals)}
-    return StationReport(**values)
 
 
 def _record(tracker: RunTracker, dag: "LocalDag", result: RunResult, source: str) -> None:
@@ -194,13 +166,13 @@ def _record(tracker: RunTracker, dag: "LocalDag", result: RunResult, source: str
     tracker.log_metrics(result.metrics)
     for split in ("validation", "test"):
         tracker.log_text(outcome.slices_table(by_name, split), f"errors_by_slice_{split}.csv")
-    # After a rollback the older model stays the champion.
+    # After a rollback, the older model remains the champion.
     if result.pushed_uri and result.pushed_version is not None and result.pushed_version == result.served_version:
         tracker.register(result.pushed_uri, result.pushed_version, result.metrics, data.example)
     if result.pushed_uri:
         write_results(
             Path(result.pushed_uri),
-            result.metrics,
+            result.results,
             run_id=tracker.run_id,
             experiment_id=tracker.experiment_id,
             warnings=result.warnings,

@@ -1,11 +1,11 @@
 """TFMA metrics of a classifier: top-k error in percent, and the gain over the best constant answer.
 
-Both count pessimistically. TFMA's own top-k accuracy counts ties as hits, so that a constant softmax has a top-5
-accuracy of 1; here a tie counts against the model, and so does an output that is not finite.
+Both count pessimistically: a tie counts against the model, and so does an output that is not finite. TFMA's own top-k
+accuracy counts ties as hits, which gives a constant softmax a top-5 accuracy of 1.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import apache_beam as beam
 import numpy as np
@@ -17,49 +17,63 @@ from components.evaluation.measures import GAIN, TOP_ERROR
 
 
 def rank_of_label(label: int, scores: np.ndarray) -> int:
-    """How many other classes score at least as high as the label: 0 is a clear top-1 hit.
+    """Returns how many other classes score at least as high as the label; 0 is a clear top-1 hit.
 
     Args:
-        label: class index.
-        scores: (classes,).
+        label: Index of the class.
+        scores: Scores of all classes, shape (classes,).
 
     Returns:
-        0 to classes - 1; classes if the label is out of range or a score is not finite.
+        Rank from 0 to classes - 1; classes if the label is out of range or a score is not finite.
+
+    >>> rank_of_label(1, np.array([0.2, 0.5, 0.3]))
+    0
+    >>> rank_of_label(0, np.full(3, 1 / 3))
+    2
     """
     if not 0 <= label < scores.size or not np.all(np.isfinite(scores)):
         return scores.size
     return int(np.count_nonzero(scores >= scores[label])) - 1
 
 
-class TopKError(tfma.metrics.Metric):
-    """Share of examples, in percent, whose label is not among the k best scores.
+class TopKErrorRate(tfma.metrics.Metric):
+    """TFMA metric: share of images, in percent, whose label is not among the k best scores.
+
+    With at most k classes no answer can be wrong, so the error is NaN.
 
     Args:
-        k: at least 1. Where there are no more than k classes the error is NaN: there is nothing to miss.
-        source: fingerprint of this module, kept in the configuration of an evaluation.
-        name: default, `top<k>_error`.
+        k: Number of best scores that count as a hit, at least 1.
+        source: Fingerprint of this module, which enters the cache key with the configuration of an evaluation.
+        name: Name of the metric; default `top<k>_error`.
+
+    >>> TopKErrorRate(k=5).get_config()["name"]
+    'top5_error'
     """
 
     def __init__(self, k: int, source: str = "", name: str | None = None) -> None:
-        super().__init__(_computations(_TopKErrorCombiner), name=name or TOP_ERROR.format(k=k), k=k, source=source)
+        super().__init__(_computations(_TopKErrorRateCombiner), name=name or TOP_ERROR.format(k=k), k=k, source=source)
 
 
 class GainOverConstant(tfma.metrics.Metric):
-    """How far a model is above the best constant answer: (accuracy - share) / (1 - share).
+    """TFMA metric: gain in accuracy over the best constant answer, (accuracy - share) / (1 - share).
 
-    `share` is that of the most frequent class. 0 or less: as good as always giving the same answer; 1: perfect.
+    `share` is the share of the most frequent class. A model with a gain of 0 or less is no better than the same answer
+    for every image; a perfect model has a gain of 1.
 
     Args:
-        source: fingerprint of this module, kept in the configuration of an evaluation.
-        name: of the metric.
+        source: Fingerprint of this module, which enters the cache key with the configuration of an evaluation.
+        name: Name of the metric.
+
+    >>> GainOverConstant().get_config()["name"]
+    'gain_over_constant'
     """
 
-    def __init__(self, source: str = "", name: str = GAIN) -> None:
+    def __init__(self, source: str = "", name: str = GAIN.name) -> None:
         super().__init__(_computations(_GainCombiner), name=name, source=source)
 
 
-def _computations(combiner: type) -> object:
-    # TFMA passes the arguments that it finds by name: beside a baseline, the names of both models.
+def _computations(combiner: type["_RankCombiner"]) -> Callable[..., list[metric_types.MetricComputation]]:
+    # TFMA passes arguments by name. With a baseline, `model_names` holds the names of both models.
     def computations(
         name: str,
         eval_config: config_pb2.EvalConfig | None = None,
@@ -67,15 +81,13 @@ def _computations(combiner: type) -> object:
         example_weighted: bool = False,
         **parameters: int,
     ) -> list[metric_types.MetricComputation]:
-        wanted = {name: value for name, value in parameters.items() if name == "k"}
+        own = {name: value for name, value in parameters.items() if name == "k"}
         keys = [
             metric_types.MetricKey(name=name, model_name=model, example_weighted=example_weighted)
             for model in model_names or [""]
         ]
         return [
-            metric_types.MetricComputation(
-                keys=[key], preprocessors=None, combiner=combiner(key, eval_config, **wanted)
-            )
+            metric_types.MetricComputation(keys=[key], preprocessors=None, combiner=combiner(key, eval_config, **own))
             for key in keys
         ]
 
@@ -83,7 +95,7 @@ def _computations(combiner: type) -> object:
 
 
 class _RankCombiner(beam.CombineFn):
-    """Counts examples by (label, rank, classes): enough for every metric here, and small."""
+    """Counts images by (label, rank, classes), which is all that the metrics of this module need."""
 
     def __init__(self, key: metric_types.MetricKey, eval_config: config_pb2.EvalConfig | None) -> None:
         self._key = key
@@ -107,7 +119,7 @@ class _RankCombiner(beam.CombineFn):
         return sum(accumulators, Counter())
 
 
-class _TopKErrorCombiner(_RankCombiner):
+class _TopKErrorRateCombiner(_RankCombiner):
     def __init__(self, key: metric_types.MetricKey, eval_config: config_pb2.EvalConfig | None, k: int) -> None:
         super().__init__(key, eval_config)
         self._k = k
@@ -127,5 +139,5 @@ class _GainCombiner(_RankCombiner):
         total = max(counts.total(), 1)
         share = max(labels.values(), default=0) / total
         accuracy = sum(count for (_, rank, _), count in counts.items() if rank == 0) / total
-        # A slice of one class has nothing to gain over: 0, so that no constant answer looks perfect.
+        # In a slice of one class the constant answer is perfect: a gain of 0, so that it does not look like 1.
         return {self._key: (accuracy - share) / (1 - share) if share < 1 else 0.0}

@@ -1,7 +1,7 @@
-"""TFMA metrics of models that answer with a figure per image: its mean, and the gain over the best constant answer.
+"""TFMA metrics of models that return a number for each image: its mean, and the gain over the best constant answer.
 
-The model says the figure itself, and beside it that of the constant answer: squared error of a reconstruction and of
-the mean image, log-probability under the model and under independent pixels.
+The model returns this number and the same number of the constant answer: the squared error of a reconstruction and of
+the mean image, or the log-probability under the model and under independent pixels.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,14 +16,17 @@ from components.evaluation.measures import GAIN, STANDARD_ERROR
 
 
 class MeanOutput(tfma.metrics.Metric):
-    """Mean over all images of one output of the model, and the standard error of that mean.
+    """TFMA metric: mean over all images of one output of the model, and the standard error of that mean.
 
-    A model without the output, such as a baseline of another objective, and one of which a single figure is not finite
-    have a mean of NaN, which no bound lets pass.
+    The mean is NaN, which no threshold accepts, if a single value is not finite or if the model lacks the output, as a
+    baseline of another objective does.
 
     Args:
-        output: name of the output, shape (N,); the metric's name is the same.
-        source: fingerprint of this module, kept in the configuration of an evaluation.
+        output: Name of the output, shape (N,), and of the metric.
+        source: Fingerprint of this module, which enters the cache key with the configuration of an evaluation.
+
+    >>> MeanOutput("squared_error").get_config()["name"]
+    'squared_error'
     """
 
     def __init__(self, output: str, source: str = "") -> None:
@@ -33,41 +36,45 @@ class MeanOutput(tfma.metrics.Metric):
 
 
 class GainOverConstantOutput(tfma.metrics.Metric):
-    """How far a model is above the best constant answer: 1 - cost / cost of the constant answer.
+    """TFMA metric: gain over the best constant answer, 1 - cost / cost of the constant answer.
 
-    0 or less: as good as always giving the same answer; 1: perfect; NaN where a figure is not finite.
+    A model with a gain of 0 or less is no better than the same answer for every image; a perfect model has a gain of 1.
+    The gain is NaN if a single value is not finite.
 
     Args:
-        output: name of the output that holds the cost, or minus it, shape (N,).
-        constant: the same of the constant answer.
-        source: fingerprint of this module, kept in the configuration of an evaluation.
+        output: Name of the output that holds the cost of each image, or minus the cost, shape (N,).
+        constant: Name of the output that holds the same number of the constant answer, shape (N,).
+        source: Fingerprint of this module, which enters the cache key with the configuration of an evaluation.
+
+    >>> GainOverConstantOutput("squared_error", "mean_image_error").get_config()["name"]
+    'gain_over_constant'
     """
 
     def __init__(self, output: str, constant: str, source: str = "") -> None:
-        computations = _computations((GAIN,), lambda model, keys: _GainCombiner(model, output, constant, keys))
-        super().__init__(computations, name=GAIN, output=output, constant=constant, source=source)
+        computations = _computations((GAIN.name,), lambda model, keys: _GainCombiner(model, output, constant, keys))
+        super().__init__(computations, name=GAIN.name, output=output, constant=constant, source=source)
 
 
 def _computations(names: Sequence[str], combiner: Callable) -> Callable:
-    """What TFMA calls to get one computation for each model, of metrics with these names."""
+    """Returns the function that TFMA calls for one computation per model, each of metrics with these names."""
 
-    # TFMA passes arguments that it finds by name, beside a baseline the names of both models, and the metric's own.
+    # TFMA passes arguments by name, the metric's own too. With a baseline, `model_names` holds both models' names.
     def computations(
         model_names: list[str] | None = None, example_weighted: bool = False, **_: object
     ) -> list[metric_types.MetricComputation]:
-        made = []
+        found = []
         for model in model_names or [""]:
             keys = [
                 metric_types.MetricKey(name=name, model_name=model, example_weighted=example_weighted) for name in names
             ]
-            made.append(metric_types.MetricComputation(keys=keys, preprocessors=None, combiner=combiner(model, keys)))
-        return made
+            found.append(metric_types.MetricComputation(keys=keys, preprocessors=None, combiner=combiner(model, keys)))
+        return found
 
     return computations
 
 
 class _Sums(NamedTuple):
-    """Number, mean and sum of squared deviations of some figures: merged without cancellation (Chan et al. 1979)."""
+    """Number, mean and sum of squared deviations of some values, merged without cancellation (Chan et al. 1979)."""
 
     count: int = 0
     mean: float = 0.0
@@ -88,12 +95,12 @@ class _Sums(NamedTuple):
         return float(np.sqrt(self.squares / (self.count - 1) / self.count)) if self.count > 1 else float("nan")
 
 
-def _figures(inputs: metric_types.StandardMetricInputs, model: str, output: str) -> np.ndarray:
-    """An output of one model for the images of `inputs`."""
+def _values(inputs: metric_types.StandardMetricInputs, model: str, output: str) -> np.ndarray:
+    """Returns an output of one model for the images of `inputs`, with NaN for every value that is not finite."""
     outputs = inputs.predictions
     outputs = outputs[model] if model else outputs
-    figures = np.asarray(outputs.get(output, np.nan), np.float64).reshape(-1)
-    return np.where(np.isfinite(figures), figures, np.nan)
+    values = np.asarray(outputs.get(output, np.nan), np.float64).reshape(-1)
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 class _SumsCombiner(beam.CombineFn):
@@ -105,8 +112,8 @@ class _SumsCombiner(beam.CombineFn):
         return tuple(_Sums() for _ in self._outputs)
 
     def add_input(self, sums: tuple[_Sums, ...], element: metric_types.StandardMetricInputs) -> tuple[_Sums, ...]:
-        figures = [_figures(element, self._model, output) for output in self._outputs]
-        added = [_Sums(each.size, each.mean(), float(np.square(each - each.mean()).sum())) for each in figures]
+        values = [_values(element, self._model, output) for output in self._outputs]
+        added = [_Sums(each.size, each.mean(), float(np.square(each - each.mean()).sum())) for each in values]
         return tuple(old.plus(new) for old, new in zip(sums, added, strict=True))
 
     def merge_accumulators(self, accumulators: Iterable[tuple[_Sums, ...]]) -> tuple[_Sums, ...]:
@@ -134,5 +141,5 @@ class _GainCombiner(_SumsCombiner):
 
     def extract_output(self, sums: tuple[_Sums, ...]) -> dict:
         own, constant = sums
-        # A constant answer without any error leaves nothing to gain over: 0.
+        # No model can improve on a constant answer without any error: a gain of 0.
         return {self._key: 1 - own.mean / constant.mean if constant.mean else 0.0}

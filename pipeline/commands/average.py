@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import GateRefused
-from components.evaluation.measures import TOP1, TOP5
+from components.evaluation.measures import TOP1, TOP5, Measure
+from components.evaluation.results import SPLIT_WORDS, Result
 from pipeline.cli import Parser, add_home
 from pipeline.home import Home, new_run_id
 from pipeline.lock import home_lock
@@ -13,9 +14,9 @@ from pipeline.options.preflight import check_name
 from pipeline.streams import quiet
 
 if TYPE_CHECKING:
-    from pipeline.pushed_models.average import Errors
+    from collections.abc import Mapping
 
-_WORDS = {"test_ten_crop": "ten crops"}
+    from pipeline.pushed_models.average import ByMember
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         progress.listen(say)
         examples = find_examples(home, members)
         result = average(home, members, examples, given.name, run_id)
-    _show(result.errors)
+    _show(result.results)
     if result.pushed is None:
         raise GateRefused(f"the average was refused ({result.refusal}); serve its best member, or average others")
     print(f"Pushed as version {result.pushed.name}.\nModel: {result.pushed}")
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _show(errors: "Errors") -> None:
+def _show(results: "Mapping[str, ByMember]") -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -61,14 +62,13 @@ def _show(errors: "Errors") -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, caption="In brackets: 95 % confidence.", caption_justify="left")
     for column in ("", "model", *(f"{measure.words}, {measure.unit.strip()}" for measure in (TOP1, TOP5))):
         table.add_column(column)
-    for split, of_each in errors.items():
-        for row, (name, figures) in enumerate(of_each.items()):
-            cells = (_cell(figures, measure.name) for measure in (TOP1, TOP5))
-            table.add_row("" if row else _WORDS.get(split, split), name, *cells, end_section=row == len(of_each) - 1)
+    for split, by_member in results.items():
+        for row, (name, each) in enumerate(by_member.items()):
+            cells = (_cell(each, measure) for measure in (TOP1, TOP5))
+            table.add_row("" if row else SPLIT_WORDS[split], name, *cells, end_section=row == len(by_member) - 1)
     Console().print(table)
 
 
-def _cell(figures: dict[str, float], name: str) -> str:
-    if name not in figures:
-        return ""
-    return f"{figures[name]:.2f} ({figures[f'{name}_low']:.2f} to {figures[f'{name}_high']:.2f})"
+def _cell(results: Sequence[Result], measure: Measure) -> str:
+    result = next((result for result in results if result.measure == measure), None)
+    return "" if result is None else f"{result.value:.2f} ({result.low:.2f} to {result.high:.2f})"

@@ -9,7 +9,8 @@ from pathlib import Path
 from components.errors import UsageError, VisionTfxError
 from pipeline.cli import Parser, add_home, complain
 from pipeline.home import Home
-from pipeline.pushed_models.answers import AnsweringModel, as_csv, as_json, as_text, newest_model, read_images
+from pipeline.pushed_models.answers import as_csv, as_json, as_text, read_images
+from pipeline.pushed_models.pushed_model import AnsweringModel, newest_model
 from pipeline.streams import quiet
 from serving.local import LocalModel, Prediction
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.cli import Parser, add_home
 from pipeline.home import Home
 from pipeline.options.preflight import check_name
-from pipeline.tracking.run_tracker import promote
+from pipeline.tracking.store import promote
 
 
 def main(arguments: Sequence[str]) -> int:

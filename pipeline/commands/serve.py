@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from docstring_parser import parse as parse_docstring
 
 from components.errors import UsageError, VisionTfxError
-from components.export.publishing import versions
 from pipeline.cli import Parser, add_home
 from pipeline.home import Home
-from pipeline.options.fields import did_you_mean, nearest
+from pipeline.pushed_models.pushed_model import pushed_models
 from pipeline.streams import quiet
 from serving.config import ServerConfig
 
@@ -91,20 +90,9 @@ def _normal(word: str) -> str:
 
 
 def _pushed(home: Home, name: str | None) -> dict[str, Path]:
-    """Base paths of pushed models by name: all, or the one named."""
-    folders = sorted(home.serving.iterdir()) if home.serving.is_dir() else []
-    pushed = {folder.name: folder.resolve() for folder in folders if versions(folder)}
-    if not pushed:
-        raise UsageError(
-            f"no model was pushed below {home.root} yet; `vision-tfx run` makes one, --home names another home, and "
-            "--model-base-path a folder of any SavedModel's versions"
-        )
-    if name is None:
-        return pushed
-    if name not in pushed:
-        meant = did_you_mean(nearest(name, pushed))
-        raise UsageError(f"there is no pushed model {name} in {home.serving}, only {', '.join(pushed)}{meant}")
-    return {name: pushed[name]}
+    """Returns the base paths of pushed models by name: all, or the one named."""
+    cure = "--home chooses another home, and --model-base-path a folder of any SavedModel's versions"
+    return {model.name: model.folder.parent.resolve() for model in pushed_models(home, name, cure)}
 
 
 def _model_configs(base_paths: dict[str, Path]) -> "list[ModelConfig]":

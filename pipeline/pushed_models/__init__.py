@@ -1,1 +1,1 @@
-"""Pushed models: finding them, asking them, averaging them."""
+"""Pushed models: their versions, their answers, their results and their average."""

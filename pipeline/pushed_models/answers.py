@@ -1,70 +1,24 @@
-"""Which pushed model answers, what it is shown, and how its answers are written."""
+"""Images for a pushed model, and its answers as text, JSON and CSV."""
 
 import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from components.errors import UsageError
-from components.evaluation.measures import ALL
-from components.export.publishing import versions
-from pipeline.home import Home
-from pipeline.options.fields import did_you_mean, nearest
+from components.evaluation.measures import SHOWN
+from pipeline.pushed_models.pushed_model import AnsweringModel
 from serving.local import Prediction
 
 
-@dataclass(frozen=True)
-class AnsweringModel:
-    """One version of a model, wherever it is.
-
-    Args:
-        name: The model's name.
-        version: Its version.
-    """
-
-    name: str
-    version: int
-
-
-@dataclass(frozen=True)
-class PushedModel(AnsweringModel):
-    """One version of a pushed model, on this machine.
-
-    Args:
-        name: The model's name.
-        version: Its version.
-        folder: Where its SavedModel lies.
-    """
-
-    folder: Path
-
-
-def newest_model(home: Home, name: str | None = None) -> PushedModel:
-    """The newest version of a model, or of all models where none is named.
-
-    Raises:
-        UsageError: Nothing of that name was pushed.
-    """
-    folders = sorted(home.serving.iterdir()) if home.serving.is_dir() else []
-    newest = {folder.name: numbers[-1] for folder in folders if (numbers := versions(folder))}
-    if not newest:
-        raise UsageError(f"no model was pushed below {home.root} yet; `vision-tfx run` makes one, --home names another")
-    if name is not None and name not in newest:
-        listed = ", ".join(newest)
-        meant = did_you_mean(nearest(name, newest))
-        raise UsageError(f"there is no pushed model {name} in {home.serving}, only {listed}{meant}")
-    # A version is the second it was pushed in, so the largest number is the newest.
-    chosen = name or max(newest, key=lambda each: newest[each])
-    return PushedModel(chosen, newest[chosen], home.serving / chosen / str(newest[chosen]))
-
-
 def read_images(paths: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Reads images.
+    """Reads image files.
+
+    Args:
+        paths: Paths of the images.
 
     Returns:
-        Bytes by path of those that could be read, and by path one sentence on each of the others.
+        The bytes by path, and for each image that cannot be read, the reason by path in one sentence.
     """
     images: dict[str, bytes] = {}
     errors: dict[str, str] = {}
@@ -76,30 +30,37 @@ def read_images(paths: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]
         except IsADirectoryError:
             errors[path] = f"{path} is a folder; name the images in it, such as {path.rstrip('/')}/*.png"
         except OSError as error:
-            errors[path] = f"the image {path} cannot be read: {error.strerror}"
+            errors[path] = f"cannot read the image {path}: {error.strerror}"
     return images, errors
 
 
 def as_text(predictions: Mapping[str, Prediction]) -> str:
-    """One line per image: labels with their probability in percent, best first, or the figures of other models."""
+    """Returns one line per image: labels with probabilities in percent, best first, or the metrics of other models.
+
+    Args:
+        predictions: Answers by path of the image.
+
+    >>> print(as_text({"7.png": Prediction(("7", "1"), (0.9, 0.05))}), end="")
+    7.png   7 90.00%   1 5.00%
+    """
     width = max(map(len, predictions), default=0)
     return "".join(f"{path:<{width}}   {'   '.join(_words(each))}\n" for path, each in predictions.items())
 
 
 def _words(prediction: Prediction) -> list[str]:
-    labels = zip(prediction.classes, prediction.scores, strict=True)
-    said = [f"{label} {score:.2%}" for label, score in labels]
-    figures = prediction.numbers
-    for measure in ALL:
-        if measure.name in figures:
-            said.append(f"{measure.words} {figures[measure.name]:.2f}{measure.unit}")
-        if measure.constant in figures:
-            said.append(f"{measure.constant_words} {figures[measure.constant]:.2f}")
-    return said
+    labels = [f"{label} {score:.2%}" for label, score in zip(prediction.classes, prediction.scores, strict=True)]
+    numbers = prediction.numbers
+    return labels + [measure.text(numbers[measure.name]) for measure in SHOWN if measure.name in numbers]
 
 
 def as_json(model: AnsweringModel, predictions: Mapping[str, Prediction], errors: Mapping[str, str]) -> str:
-    """One object: model, version, and per image its classes and scores or its figures, or its error."""
+    """Returns one JSON object: model, version, and for each image its classes and scores, its metrics, or its error.
+
+    Args:
+        model: The model that answered.
+        predictions: Answers by path of the image.
+        errors: Errors by path of the image.
+    """
     answered = [{"image": path, **_fields(each)} for path, each in predictions.items()]
     refused = [{"image": path, "error": error} for path, error in errors.items()]
     whole = {"model": model.name, "version": model.version, "predictions": answered + refused}
@@ -113,7 +74,11 @@ def _fields(prediction: Prediction) -> dict[str, object]:
 
 
 def as_csv(predictions: Mapping[str, Prediction]) -> str:
-    """One row per image and label: image, rank, label, score; or one row per image: image and its figures."""
+    """Returns CSV: one row per image and label (image, rank, label, score), or one row per image with its metrics.
+
+    Args:
+        predictions: Answers by path of the image.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     first = next(iter(predictions.values()), Prediction())

@@ -1,1 +1,1 @@
-"""MLflow: the record of a run, registered models, provenance."""
+"""Tracking with MLflow: the record of a run, the registered models, the provenance."""

@@ -1,4 +1,4 @@
-"""Which code and which packages made a run: git commit, lock, versions."""
+"""Provenance of a run: git commit, lock file, versions of packages."""
 
 import hashlib
 import platform
@@ -12,15 +12,15 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def provenance(root: Path = _ROOT) -> dict[str, str]:
-    """Describes the code that is running, as text by name.
+    """Describes the running code, as text by name.
 
     Args:
-        root: The folder that holds the package `pipeline`: the clone, or site-packages.
+        root: Folder that holds the package `pipeline`: the clone, or site-packages.
 
     Returns:
-        `git.commit` and `git.dirty` ("true" when tracked files were changed) in a clone, `lock.sha256` where there is
-        a uv.lock, `version.<package>` for the packages that decide what a run does, `python` and `platform`.
-        What cannot be found is left out.
+        `git.commit` and `git.dirty` ("true" if tracked files were changed) in a clone, `lock.sha256` if there is a
+        uv.lock, `version.<package>` of the packages that determine the results of a run, `python` and `platform`.
+        Entries that cannot be determined are left out.
     """
     lock = root / "uv.lock"
     lock_hash = {"lock.sha256": hashlib.sha256(lock.read_bytes()).hexdigest()} if lock.is_file() else {}
@@ -28,8 +28,12 @@ def provenance(root: Path = _ROOT) -> dict[str, str]:
 
 
 def git_state(root: Path) -> dict[str, str]:
-    """The commit of the clone at `root`; empty where it is none, or where git is missing or does not answer."""
-    # A virtual environment inside another project's clone must not be taken for it: git has to know the file.
+    """Returns commit and state of the clone at `root`; empty if it is not a clone, or if git is missing or fails.
+
+    Args:
+        root: Folder that holds the package `pipeline`.
+    """
+    # A virtual environment inside the clone of another project is not a clone of this one: git must track the file.
     if _git(root, "ls-files", "--error-unmatch", "pipeline/tracking/provenance.py") is None:
         return {}
     commit = _git(root, "rev-parse", "HEAD")
@@ -40,7 +44,7 @@ def git_state(root: Path) -> dict[str, str]:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python, the platform and `PACKAGES`, as far as they are installed."""
+    """Returns the versions of Python, the platform and those of `PACKAGES` that are installed."""
     versions = {"python": platform.python_version(), "platform": platform.platform()}
     for package in PACKAGES:
         try:
