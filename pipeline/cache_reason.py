@@ -38,7 +38,7 @@ def why_not_cached(store: MetadataStore, execution: mlmd.Execution) -> str:
     if not earlier:
         return "first run"
     last = max(earlier, key=lambda other: other.id)
-    # A cached execution lacks the findings of its driver, such as the digest of the data; the last one that ran has them.
+    # A cached execution lacks the findings of its driver, such as the data's digest; the last one that ran has them.
     ran = max((other for other in earlier if other.last_known_state == mlmd.Execution.COMPLETE), key=lambda e: e.id)
     before = {**_parameters(ran), **_parameters(last)}
     changes = [*_changed_inputs(store, last, execution), *_changed_parameters(before, _parameters(execution))]

@@ -4,8 +4,8 @@ TFX's LocalDagRunner returns nothing and has no callbacks. LocalDag drives the s
 node from its execution in ML Metadata.
 
 The compiler, the launcher, `runner_utils`, `runtime_parameter_utils` and `execution_lib` are not in TFX's public API
-(`tfx.v1`). The code follows `LocalDagRunner.run_with_ir` of TFX 1.21; in another version, compare it with that method. If
-one of these modules moves or changes a signature, every run fails at its start, and all tests marked `e2e` with it.
+(`tfx.v1`). The code follows `LocalDagRunner.run_with_ir` of TFX 1.21; with another version, compare it with that
+method. If one of these modules moves or changes a signature, every run fails at its start, and so do the e2e tests.
 """
 
 import contextlib
@@ -105,6 +105,21 @@ class LocalDag:
             artifact = store.get_artifacts_by_uri(uri)[-1]
         return {key: getattr(value, value.WhichOneof("value")) for key, value in artifact.custom_properties.items()}
 
+    def discard_unfinished(self) -> None:
+        """Cancels unfinished executions and deletes their half-written outputs, for example those of a killed process.
+
+        Call only while holding the home lock: this also cancels executions of other pipelines in the same home.
+        """
+        with self._store() as store:
+            unfinished = [e for e in store.get_executions() if e.last_known_state in _UNFINISHED]
+            for execution in unfinished:
+                execution.last_known_state = mlmd.Execution.CANCELED
+            store.put_executions(unfinished)
+        for execution in unfinished:
+            for folder in self._root.glob(f"*/*/{execution.id}"):
+                shutil.rmtree(folder, ignore_errors=True)
+            logging.info("Discarded execution %d (%s).", execution.id, execution.type)
+
     @contextlib.contextmanager
     def _store(self) -> Iterator[MetadataStore]:
         with metadata.Metadata(self._connection) as handle:
@@ -124,21 +139,6 @@ class LocalDag:
             reason = why_not_cached(handle.store, execution) if status == "ran" else ""
         uris = {key: [artifact.uri for artifact in artifacts] for key, artifacts in outputs.items()}
         return StationReport(name, status, started, _now(), execution_id, uris, reason)
-
-    def discard_unfinished(self) -> None:
-        """Cancels unfinished executions and deletes their half-written outputs, for example those of a killed process.
-
-        Call only while holding the home lock: this also cancels executions of other pipelines in the same home.
-        """
-        with self._store() as store:
-            unfinished = [e for e in store.get_executions() if e.last_known_state in _UNFINISHED]
-            for execution in unfinished:
-                execution.last_known_state = mlmd.Execution.CANCELED
-            store.put_executions(unfinished)
-        for execution in unfinished:
-            for folder in self._root.glob(f"*/*/{execution.id}"):
-                shutil.rmtree(folder, ignore_errors=True)
-            logging.info("Discarded execution %d (%s).", execution.id, execution.type)
 
 
 def _now() -> int:

@@ -1,10 +1,8 @@
-"""Why a station ran: read from a real metadata store."""
+"""The reason why a node ran, from a real metadata store."""
 
 import json
 
 import pytest
-
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture
@@ -17,8 +15,8 @@ def store():
     return ml_metadata.MetadataStore(config)
 
 
-class Station:
-    """One station's executions in a metadata store."""
+class Node:
+    """The executions of one node in a metadata store."""
 
     def __init__(self, store):
         from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -53,40 +51,40 @@ class Station:
 
 
 @pytest.fixture
-def station(store):
-    return Station(store)
+def node(store):
+    return Node(store)
 
 
 def custom(epochs, source="a"):
     return json.dumps({"config": json.dumps({"training": {"epochs": epochs}}), "fingerprint": source})
 
 
-def test_first_run(station):
-    assert station.execute() == "first run"
+def test_first_run(node):
+    assert node.execute() == "first run"
 
 
-def test_a_failed_run_is_not_an_earlier_one(station):
-    station.execute("FAILED")
-    assert station.execute() == "first run"
+def test_a_failed_run_is_not_an_earlier_one(node):
+    node.execute("FAILED")
+    assert node.execute() == "first run"
 
 
-def test_a_parameter_within_json_is_named(station):
-    station.execute(custom_config=custom(10))
-    assert station.execute(custom_config=custom(20)) == "changed: training.epochs"
+def test_a_parameter_within_json_is_named(node):
+    node.execute(custom_config=custom(10))
+    assert node.execute(custom_config=custom(20)) == "changed: training.epochs"
 
 
-def test_source_and_input(station):
-    station.execute(custom_config=custom(10))
-    assert station.execute(custom_config=custom(10, "b"), examples=2) == "changed: examples, source code"
+def test_source_and_input(node):
+    node.execute(custom_config=custom(10))
+    assert node.execute(custom_config=custom(10, "b"), examples=2) == "changed: examples, source code"
 
 
-def test_a_digest_that_a_cached_execution_lacks_has_not_changed(station):
-    station.execute(input_fingerprint="x", fingerprint="a")
-    station.execute("CACHED", fingerprint="a")
-    assert station.execute(input_fingerprint="x", fingerprint="b") == "changed: source code"
-    assert station.execute(input_fingerprint="y", fingerprint="b") == "changed: data"
+def test_a_digest_that_a_cached_execution_lacks_has_not_changed(node):
+    node.execute(input_fingerprint="x", fingerprint="a")
+    node.execute("CACHED", fingerprint="a")
+    assert node.execute(input_fingerprint="x", fingerprint="b") == "changed: source code"
+    assert node.execute(input_fingerprint="y", fingerprint="b") == "changed: data"
 
 
-def test_nothing_changed_but_the_outputs_are_gone(station):
-    station.execute()
-    assert station.execute() == "its cached outputs are gone"
+def test_nothing_changed_but_the_outputs_are_gone(node):
+    node.execute()
+    assert node.execute() == "its cached outputs are gone"

@@ -1,4 +1,4 @@
-"""The DAG as TFX compiles it: its stations, their order, and what enters which cache key."""
+"""The DAG as TFX compiles it: its nodes, their order, and their cache keys."""
 
 import dataclasses
 import json
@@ -8,13 +8,11 @@ import pytest
 from models.config import AlexNetConfig, TrainingConfig
 from pipeline.presets import PRESETS
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-
 CONFIG = PRESETS["digits-dbn"].config
 
 
 def compiled(config):
-    """Parameters of every station, by name, in the order of running."""
+    """Every node with its parameters, by name, in the order in which they run."""
     from tfx.dsl.compiler import compiler
 
     from pipeline.pipeline import create_pipeline
@@ -28,23 +26,23 @@ def parameters(node):
 
 
 @pytest.fixture(scope="module")
-def stations():
+def nodes():
     return compiled(CONFIG)
 
 
-def test_stations_run_in_the_order_of_the_picture(stations):
-    assert list(stations) == [
+def test_nodes_run_in_the_order_of_the_picture(nodes):
+    assert list(nodes) == [
         "ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate", "Transform", "RBMPretrainer",
         "Trainer", "Baseline", "Evaluator", "TestEvaluator", "InfraValidator", "Pusher",
     ]  # fmt: skip
 
 
-def test_nothing_is_trained_before_the_data_was_judged(stations):
+def test_nothing_is_trained_before_the_data_was_judged(nodes):
     def upstream(name):
-        direct = set(stations[name][0].upstream_nodes)
+        direct = set(nodes[name][0].upstream_nodes)
         return direct.union(*(upstream(other) for other in direct))
 
-    for name in list(stations)[5:]:
+    for name in list(nodes)[5:]:
         assert "DataGate" in upstream(name)
 
 
@@ -93,10 +91,10 @@ def test_final_fit_trains_on_validation_too():
     assert json.loads(text)["splits"] == ["train", "validation"]
 
 
-def test_every_own_station_carries_a_fingerprint(stations):
+def test_every_own_node_carries_a_fingerprint(nodes):
     for name in ("ImageExampleGen", "DataGate", "RBMPretrainer", "InfraValidator", "Pusher"):
-        assert "fingerprint" in stations[name][1]
+        assert "fingerprint" in nodes[name][1]
     for name in ("Transform", "Trainer"):
-        assert "fingerprint" in stations[name][1]["custom_config"]
+        assert "fingerprint" in nodes[name][1]["custom_config"]
     for name in ("Evaluator", "TestEvaluator"):
-        assert "source" in stations[name][1]["eval_config"]
+        assert "source" in nodes[name][1]["eval_config"]

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.filterwarnings("ignore")
 tfma = pytest.importorskip("tensorflow_model_analysis")
 beam = pytest.importorskip("apache_beam")
 

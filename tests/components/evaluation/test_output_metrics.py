@@ -1,9 +1,8 @@
-"""Metrics of models that answer with a figure per image, against NumPy."""
+"""Metrics of models that return a number for each image, against NumPy."""
 
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.filterwarnings("ignore")
 tfma = pytest.importorskip("tensorflow_model_analysis")
 
 
@@ -63,7 +62,7 @@ def test_the_constant_answer_itself_gains_nothing(costs):
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
-def test_one_figure_that_is_not_finite_spoils_all(costs, broken):
+def test_one_value_that_is_not_finite_spoils_all(costs, broken):
     costs["squared_error"][7] = broken
     metrics = evaluate(costs)
     assert np.isnan(metrics["squared_error"])
