@@ -1,4 +1,4 @@
-"""Answers of a model server, in the form that the answers of a model on disk have."""
+"""Answers of a model server, in the same form as those of a model on disk."""
 
 import contextlib
 import sys
@@ -10,14 +10,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from components.errors import UsageError, VisionTfxError
 from pipeline.options.fields import did_you_mean, nearest
-from pipeline.pushed_models.answers import AnsweringModel, read_images
+from pipeline.pushed_models.answers import read_images
+from pipeline.pushed_models.pushed_model import AnsweringModel
 from pipeline.streams import quiet
 from serving.client import ModelClient
 from serving.client.errors import InvalidRequestError, ModelClientError, NotFoundError, UnexpectedAnswerError
 from serving.local import Prediction
 
-_MANY = 100  # images from which on a bar is shown
-_MOST_VERSIONS = 3  # tried in turn, when a server swaps them faster than the images are answered
+MANY_IMAGES = 100  # images from which a progress bar is shown
+_MOST_VERSIONS = 3  # versions to try if the server swaps them faster than it answers all images
 
 
 def connect(
@@ -27,13 +28,13 @@ def connect(
     ca_file: str | None = None,
     client_certificate: Sequence[str] | None = None,
 ) -> ModelClient:
-    """A client of a model server.
+    """Returns a client of a model server.
 
     Args:
         address: "http://HOST:PORT", "https://...", "grpc://..." or "grpcs://...".
-        token_file: File whose only line is the bearer token.
-        ca_file: PEM file of the certificate authority to trust.
-        client_certificate: PEM files of certificate and key, for servers that want one.
+        token_file: File whose only line is the bearer token; default, no token.
+        ca_file: PEM file of the certificate authority to trust; default, those of the system.
+        client_certificate: PEM files of certificate and key, for a server that requires them; default, none.
 
     Raises:
         UsageError: The address has another form, or a file cannot be read.
@@ -60,27 +61,28 @@ def _read(option: str, file: str | None) -> str | None:
     try:
         return Path(file).read_text(encoding="utf-8").strip() if file else None
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise UsageError(f"{option} {file} cannot be read: {reason}") from error
+        reason = getattr(error, "strerror", None) or "it is not a text file"
+        raise UsageError(f"cannot read {option} {file}: {reason}") from error
 
 
 def predict(
     client: ModelClient, name: str | None, label: str | None, paths: Sequence[str]
 ) -> tuple[AnsweringModel, dict[str, Prediction], dict[str, str], dict[str, str]]:
-    """What one version of a served model says of images; a bar shows how far it is when they are many.
+    """Returns the answers of one version of a served model; a progress bar is shown for many images.
 
     Args:
-        client: Of the server.
-        name: Of the model; none means the one with the newest version, if the server can say.
-        label: Of the version; none means the newest.
-        paths: Images.
+        client: Client of the server.
+        name: Name of the model; default, the model with the newest version, if the server lists its models.
+        label: Label of the version, such as "canary"; default, the newest version.
+        paths: Paths of the images.
 
     Returns:
-        The model; answers by path; by path, one sentence on each image that cannot be read, and on each refused.
+        The model; its answers by path; the reason by path for each image that cannot be read; the reason by path for
+        each image that the server refused.
 
     Raises:
         UsageError: The server has no such model.
-        VisionTfxError: The server cannot be asked.
+        VisionTfxError: The server cannot be reached, or has no model available.
     """
     try:
         name = name or _newest(client)
@@ -88,7 +90,7 @@ def predict(
             model = AnsweringModel(name, client.metadata(model=name, label=label).version)
             try:
                 return model, *_predict(client, model, paths)
-            except NotFoundError as error:  # unloaded meanwhile: all answers shall be of one version
+            except NotFoundError as error:  # unloaded meanwhile; all answers must come from one version
                 gone = error
         raise gone
     except NotFoundError as error:
@@ -98,13 +100,13 @@ def predict(
 
 
 def _newest(client: ModelClient) -> str:
-    """The model pushed last: a version is the second it was pushed in."""
+    """Returns the model pushed last: a version is the second of its push."""
     try:
         models = {name: versions for name, versions in client.models().items() if versions}
     except (UnexpectedAnswerError, NotFoundError, InvalidRequestError) as error:
-        raise UsageError("this server does not say which models it has; name one with --model NAME") from error
+        raise UsageError("this server does not list its models; name one with --model NAME") from error
     if not models:
-        raise VisionTfxError("the server has no model available; try again when it has loaded one")
+        raise VisionTfxError("the server has no model available; try again after it has loaded one")
     return max(models, key=lambda each: models[each][0])
 
 
@@ -146,6 +148,6 @@ def _predict(
 
 
 def _progress(count: int) -> Progress:
-    console = Console(file=sys.stderr)  # stdout holds answers only
+    console = Console(file=sys.stderr)  # stdout is for answers only
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=count < _MANY or not console.is_terminal)
+    return Progress(*columns, console=console, transient=True, disable=count < MANY_IMAGES or not console.is_terminal)

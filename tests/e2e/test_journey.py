@@ -1,4 +1,4 @@
-"""The road of a user with a folder of three classes: first run, repeats, changes, refusals, rollback."""
+"""The journey of a user with a folder of three classes: first run, repeats, changes, refusals, rollback."""
 
 from collections import Counter
 from dataclasses import replace
@@ -41,16 +41,17 @@ def test_three_classes_have_no_top_five(first, cli):
 def test_no_image_is_lost_on_the_way(first):
     import pyarrow.parquet
 
-    from components.evaluation import eval_config
+    from components.evaluation.model_evaluation import read_results
+    from components.evaluation.results import flat
 
     place, _ = first
     manifest = pyarrow.parquet.read_table(artifact(place, "ImageExampleGen", "examples") / "manifest.parquet")
     assert Counter(manifest["verdict"].to_pylist()) == {"ok": 96}
     splits = Counter(manifest["split"].to_pylist())
-    counts = {
-        split: int(eval_config.read_metrics(str(artifact(place, station, "evaluation")))["overall"]["example_count"])
-        for split, station in (("validation", "Evaluator"), ("test", "TestEvaluator"))
-    }
+    counts = {}
+    for split, station in (("validation", "Evaluator"), ("test", "TestEvaluator")):
+        results = read_results(str(artifact(place, station, "evaluation")), split)["overall"]
+        counts[split] = int(flat(results)[f"{split}_example_count"])
     assert counts == {"validation": splits["validation"], "test": 24}  # val/ is the test split
     assert splits["train"] + counts["validation"] + counts["test"] == 96
 
@@ -83,7 +84,7 @@ def test_a_worse_model_is_refused_and_the_better_one_served(pushed):
     # One epoch of 1e-6: the untrained net.
     done = pushed.run("--training.epochs", 1, "--training.learning-rate", 1e-6, "--gates.min-gain", 0)
     assert done.code == 3
-    assert "above the newest other blessed model's; --gates.max-error-increase allows 0.00" in done.sentence
+    assert "above that of the newest other blessed model; --gates.max-error-increase allows 0.00" in done.sentence
     assert f"version {before[-1]} stays served" in done.out
     assert pushed.versions == before
     pushed.assert_tidy("FINISHED")

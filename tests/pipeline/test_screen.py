@@ -1,47 +1,31 @@
-"""The screen: others' noise goes to the log, ours to the console, on a terminal and elsewhere."""
+"""The screen: the output of libraries goes to the log, our own to the console, on a terminal and elsewhere."""
 
 import io
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from components.evaluation.measures import BY_NAME, GAIN, LOG_PROBABILITY, PARTITION, SQUARED_ERROR, TOP1
+from components.evaluation.results import Result
+from pipeline.reports import RunResult, StationReport
 from pipeline.screen import Screen, summary_lines
 
-
-@dataclass
-class Station:
-    name: str
-    status: str
-    seconds: float
-    reason: str = ""
-
-
-@dataclass
-class Result:
-    blessed: bool = True
-    pushed_version: int | None = 1700000000
-    pushed_uri: str | None = "/home/serving/digits-dbn/1700000000"
-    served_version: int | None = 1700000000
-    mlflow_run_id: str = "abc"
-    metrics: dict = field(
-        default_factory=lambda: {
-            "validation_top1_error": 4.0,
-            "test_top1_error": 3.5,
-            "test_top1_error_low": 2.1,
-            "test_top1_error_high": 5.4,
-        }
-    )
-    stations: list = field(
-        default_factory=lambda: [Station("Trainer", "ran", 12.34), Station("Pusher", "cached", 0.02)]
-    )
-    up_to_date: bool = False
-    log_file: str = "/home/logs/1/run.log"
-    warnings: tuple = ()
+RESULT = RunResult(
+    blessed=True,
+    pushed_version=1700000000,
+    pushed_uri="/home/serving/digits-dbn/1700000000",
+    served_version=1700000000,
+    up_to_date=False,
+    mlflow_run_id="abc",
+    results=(Result(TOP1, "validation", 4.0), Result(TOP1, "test", 3.5, 2.1, 5.4)),
+    stations=[StationReport("Trainer", "ran", 0, 12_340), StationReport("Pusher", "cached", 0, 20)],
+    log_file="/home/logs/1/run.log",
+)
 
 
 NOISE = """
@@ -114,7 +98,7 @@ def test_one_plain_line_per_finished_station():
 
 def test_summary_of_a_pushed_run():
     console = Console(file=io.StringIO(), width=60)
-    Screen(console).summary(Result())
+    Screen(console).summary(RESULT)
     seen = console.file.getvalue()
     assert "Trainer" in seen and "12.3" in seen
     assert "top-1 error 3.50 % (95 % confidence 2.10 to 5.40)" in seen
@@ -126,7 +110,9 @@ def test_table_of_a_failed_run():
     console = Console(file=io.StringIO(), width=80)
     screen = Screen(console)
     screen.start(["Trainer", "Pusher"])
-    screen.stations([Station("Trainer", "failed", 3.0, "no memory"), Station("Pusher", "skipped", 0.0)])
+    screen.stations(
+        [StationReport("Trainer", "failed", 0, 3_000, reason="no memory"), StationReport("Pusher", "skipped")]
+    )
     lines = [line.split() for line in console.file.getvalue().splitlines()]
     assert ["Trainer", "failed", "3.0", "no", "memory"] in lines
 
@@ -135,40 +121,35 @@ def test_table_of_a_failed_run():
     ("changes", "words"),
     [
         ({"up_to_date": True}, "Up to date: version 1700000000"),
-        ({"served_version": 1800000000}, "Served is version 1800000000"),
+        ({"served_version": 1800000000}, "Servers answer with version 1800000000"),
         ({"blessed": False, "pushed_uri": None, "pushed_version": None}, "version 1700000000 stays served"),
         ({"pushed_uri": None, "pushed_version": None}, "Blessed, but not pushed"),
     ],
 )
-def test_summary_says_how_it_ended(changes: dict, words: str):
-    assert any(words in line for line in summary_lines(Result(**changes)))
+def test_summary_reports_the_outcome(changes: dict, words: str):
+    assert any(words in line for line in summary_lines(replace(RESULT, **changes)))
 
 
 def test_summary_of_an_autoencoder():
-    metrics = {
-        "test_squared_error": 3.0,
-        "test_squared_error_low": 2.9,
-        "test_squared_error_high": 3.1,
-        "test_squared_error_standard_error": 0.05,
-        "test_mean_image_error": 52.7,
-        "test_gain_over_constant": 0.94,
-    }
-    lines = summary_lines(Result(metrics=metrics))
+    results = [
+        Result(SQUARED_ERROR, "test", 3.0, 2.9, 3.1),
+        Result(SQUARED_ERROR.constant, "test", 52.7),
+        Result(GAIN, "test", 0.94),
+        Result(BY_NAME["squared_error_standard_error"], "test", 0.05),
+    ]
+    lines = summary_lines(replace(RESULT, results=results))
     assert lines[0] == "test       squared error 3.00 per image (95 % confidence 2.90 to 3.10)   mean image 52.70"
     assert any(line.endswith("squared error of each image") for line in lines)
 
 
 def test_summary_of_a_density_warns():
-    metrics = {
-        "test_log_probability": -85.2,
-        "test_base_rate_log_probability": -206.3,
-        "log_z": 451.25,
-        "log_z_reverse": 451.75,
-        "log_z_gap": 0.5,
-        "log_z_lower": 451.0,
-        "log_z_upper": 452.5,
-    }
-    lines = summary_lines(Result(metrics=metrics, warnings=("2.0 of 100 chains carry the weight",)))
+    estimate = {"log_z": 451.25, "log_z_reverse": 451.75, "log_z_gap": 0.5, "log_z_lower": 451.0, "log_z_upper": 452.5}
+    results = [
+        *(Result(PARTITION[name], "", value) for name, value in estimate.items()),
+        Result(LOG_PROBABILITY, "test", -85.2),
+        Result(LOG_PROBABILITY.constant, "test", -206.3),
+    ]
+    lines = summary_lines(replace(RESULT, results=results, warnings=("2.0 of 100 chains carry the weight",)))
     assert lines[:3] == [
         "test       log-probability -85.20 nats   base rate -206.30",
         "log Z      451.25 nats forward, 451.75 in reverse (gap 0.50, bracket 451.00 to 452.50)",
@@ -176,7 +157,16 @@ def test_summary_of_a_density_warns():
     ]
 
 
-def test_summary_says_why_nothing_was_pushed():
-    stations = [Station("Evaluator", "ran", 1.0), Station("Pusher", "skipped", 0.0, "its folder is gone")]
-    result = Result(pushed_uri=None, pushed_version=None, stations=stations)
-    assert any("its folder is gone" in line for line in summary_lines(result))
+def test_summary_of_ten_crops():
+    results = [Result(TOP1, split, 3.5) for split in ("validation", "test", "test_ten_crop")]
+    assert summary_lines(replace(RESULT, results=results))[:3] == [
+        "validation top-1 error 3.50 %",
+        "test       top-1 error 3.50 %",
+        "ten crops  top-1 error 3.50 %",
+    ]
+
+
+def test_summary_gives_the_reason_if_nothing_was_pushed():
+    stations = [StationReport("Evaluator", "ran"), StationReport("Pusher", "skipped", reason="its folder is gone")]
+    result = replace(RESULT, pushed_uri=None, pushed_version=None, stations=stations)
+    assert "Blessed, but not pushed (Pusher: its folder is gone)." in summary_lines(result)

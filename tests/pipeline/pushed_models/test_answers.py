@@ -1,4 +1,4 @@
-"""Predicting from the command line: which model, which images, which form. The model itself is a fake."""
+"""`vision-tfx predict` on a pushed model: choice of the model, images, forms of the answers. The model is a fake."""
 
 import csv
 import io
@@ -11,7 +11,8 @@ from components.errors import UsageError
 from pipeline import cli
 from pipeline.commands import predict as command
 from pipeline.home import Home
-from pipeline.pushed_models.answers import PushedModel, as_csv, as_json, as_text, newest_model, read_images
+from pipeline.pushed_models.answers import as_csv, as_json, as_text, read_images
+from pipeline.pushed_models.pushed_model import PushedModel, newest_model, newest_version, pushed_models
 from serving.local import Prediction
 
 SEVEN = Prediction(("7", "1", "9", "4", "3"), (0.9, 0.05, 0.03, 0.01, 0.01))
@@ -53,6 +54,8 @@ def image(tmp_path: Path) -> str:
 def test_newest_of_all_and_of_one(home: Path):
     assert (newest_model(Home(home)).name, newest_model(Home(home)).version) == ("digits", 11)
     assert newest_model(Home(home), "cats").version == 10  # a number, not text
+    assert [model.title for model in pushed_models(Home(home))] == ["cats/10", "digits/11"]
+    assert newest_version(Home(home), "dogs") is None
 
 
 def test_unknown_model_names_those_there_are(home: Path):
@@ -83,7 +86,7 @@ def test_json(home: Path, image: str, capfd: pytest.CaptureFixture):
 CODED = Prediction(numbers={"mean_image_error": 52.5, "squared_error": 3.25})
 
 
-def test_figures_of_a_model_without_labels():
+def test_metrics_of_a_model_without_labels():
     assert as_text({"a.png": CODED}) == "a.png   squared error 3.25 per image   mean image 52.50\n"
     density = Prediction(numbers={"base_rate_log_probability": -206.0, "log_probability": -85.5})
     assert as_text({"a.png": density}) == "a.png   log-probability -85.50 nats   base rate -206.00\n"

@@ -1,4 +1,4 @@
-"""`vision-tfx average`: which models, every refusal, what is said. Measuring and writing have tests of their own."""
+"""`vision-tfx average`: choice of members, every refusal, the screen. Measuring and writing are tested elsewhere."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,14 @@ import pyarrow as pa
 import pytest
 
 from components.errors import UsageError
+from components.evaluation.measures import TOP1
+from components.evaluation.results import Result
 from components.export.layout import RESULTS_FILE
 from components.ingest import manifest
 from pipeline import cli
 from pipeline.home import Home
 from pipeline.pushed_models.average import AVERAGE, Average, refusal_of
-from pipeline.pushed_models.members import find_examples, find_members, title
+from pipeline.pushed_models.members import find_examples, find_members
 from pipeline.pushed_models.results import read_run
 
 
@@ -49,7 +51,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_the_newest_version_unless_one_is_named(home: Home):
-    assert [title(each) for each in find_members(home, ["a", "b/5"], "ab")] == ["a/12", "b/5"]
+    assert [each.title for each in find_members(home, ["a", "b/5"], "ab")] == ["a/12", "b/5"]
     assert [each.folder.name for each in find_members(home, ["a/3", "a"], "ab")] == ["3", "12"]
 
 
@@ -69,10 +71,10 @@ def test_members_that_cannot_be_found(home: Home, words: list[str], sentence: st
 
 
 def test_members_that_do_not_go_together(home: Home):
-    with pytest.raises(UsageError, match="b is one of the members; give the average a name of its own with --as"):
+    with pytest.raises(UsageError, match="b is one of the members; give the average another name with --as"):
         find_members(home, ["a", "b"], "b")
     push(home, "code", 1, labels=None)
-    with pytest.raises(UsageError, match=r"code/1 in .* is no classifier"):
+    with pytest.raises(UsageError, match=r"code/1 in .* is not a classifier"):
         find_members(home, ["a", "code"], "ab")
     push(home, "c", 1, labels="dog\ncat\n")
     with pytest.raises(UsageError, match="c/1 has other labels than a/12"):
@@ -80,15 +82,13 @@ def test_members_that_do_not_go_together(home: Home):
 
 
 @pytest.fixture
-def judged(home: Home, monkeypatch: pytest.MonkeyPatch):
-    """Says where the images of each run are; finds the Examples of a and b."""
+def judged(home: Home):
+    """Finds the Examples of a and b, whose runs recorded the folders given."""
 
     def find(**folders: str | None) -> str:
-        asked = {f"run-{name}": folder for name, folder in folders.items()}
-        monkeypatch.setattr(
-            "pipeline.pushed_models.members.station_output", lambda home, experiment, run, *_: asked[run]
-        )
-        return find_examples(home, find_members(home, ["a", "b"], "ab"))
+        recorded = {f"run-{name}": folder for name, folder in folders.items()}
+        members = find_members(home, ["a", "b"], "ab")
+        return find_examples(home, members, lambda home, experiment, run, *_: recorded[run])
 
     return find
 
@@ -120,25 +120,24 @@ def test_other_images_are_refused(judged, tmp_path: Path):
 
 def test_images_that_are_unknown_or_gone_are_refused(judged, home: Home, tmp_path: Path):
     one = ingest(tmp_path / "one", IMAGES)
-    with pytest.raises(UsageError, match=r"what b/5 was evaluated on is not recorded in .*mlflow\.db; train it again"):
+    with pytest.raises(UsageError, match=r"mlflow\.db has no record of the images that b/5 was evaluated on; train"):
         judged(a=one, b=None)
-    with pytest.raises(UsageError, match="images that b/5 was evaluated on are gone from /nowhere; train it again"):
+    with pytest.raises(UsageError, match="images that b/5 was evaluated on were removed from /nowhere; train it again"):
         judged(a=one, b="/nowhere")
     (home.serving / "b" / "5" / RESULTS_FILE).unlink()
     assert read_run(home.serving / "b" / "5") is None
-    with pytest.raises(UsageError, match="what b/5 was evaluated on is not recorded"):
+    with pytest.raises(UsageError, match="no record of the images that b/5 was evaluated on"):
         judged(a=one, b=one)
 
 
-def errors(*top1: float) -> dict[str, dict[str, float]]:
+def errors(split: str, *top1: float) -> dict[str, tuple[Result, ...]]:
     names = [*"abc"[: len(top1) - 1], AVERAGE]
-    spread = {"top1_error_low": 0.0, "top1_error_high": 9.0}
-    return {name: {"top1_error": error, **spread} for name, error in zip(names, top1, strict=True)}
+    return {name: (Result(TOP1, split, error, 0.0, 9.0),) for name, error in zip(names, top1, strict=True)}
 
 
 def test_validation_decides_against_the_best_member():
-    assert refusal_of(errors(3.0, 2.0, 2.0)) == ""
-    assert refusal_of(errors(3.0, 2.0, 2.5)) == "validation: top1_error is 2.5 %, and 2 % that of b alone"
+    assert refusal_of(errors("validation", 3.0, 2.0, 2.0)) == ""
+    assert refusal_of(errors("validation", 3.0, 2.0, 2.5)) == "validation: top1_error is 2.5 %, but 2 % for b alone"
 
 
 @pytest.fixture
@@ -146,7 +145,8 @@ def outcome(home: Home, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("pipeline.pushed_models.members.find_examples", lambda *_: "examples")
 
     def set_outcome(**fields) -> None:
-        found = Average({"validation": errors(3, 2, 1), "test_ten_crop": errors(4, 5, 6)}, **fields)
+        splits = {"validation": (3, 2, 1), "test_ten_crop": (4, 5, 6)}
+        found = Average({split: errors(split, *values) for split, values in splits.items()}, **fields)
         monkeypatch.setattr("pipeline.pushed_models.average.average", lambda *_: found)
 
     return set_outcome

@@ -1,4 +1,4 @@
-"""`vision-tfx predict --server`: forms, exit codes and sentences, as those of a model on disk. The server is a fake."""
+"""`vision-tfx predict --server`: forms, exit codes and messages, as with a model on disk. The server is a fake."""
 
 import csv
 import functools
@@ -52,7 +52,7 @@ def test_csv(fake_server, image, capfd):
     assert rows[0] == {"image": image, "rank": "1", "label": "7", "score": "0.9"}
 
 
-def test_figures(fake_server, image, capfd):
+def test_metrics_of_a_model_without_labels(fake_server, image, capfd):
     fake_server.models["digits"].answer = {"squared_error": [3.25], "mean_image_error": [52.5]}
     assert ask(fake_server, image) == 0
     assert "squared error 3.25 per image   mean image 52.50" in capfd.readouterr().out
@@ -141,9 +141,9 @@ def test_nobody_there(fake_server, image, capfd):
         (["--server", "ftp://x"], "is not the address of a model server"),
         (
             ["--server", "http://localhost", "--bearer-token-file", "nowhere"],
-            "--bearer-token-file nowhere cannot be read: No",
+            "cannot read --bearer-token-file nowhere: No",
         ),
-        (["--server", "http://localhost", "--ca-file", "nowhere"], "--ca-file nowhere cannot be read: No such file"),
+        (["--server", "http://localhost", "--ca-file", "nowhere"], "cannot read --ca-file nowhere: No such file"),
         (["--label", "canary"], "--label needs --server URL"),
     ],
 )
@@ -163,7 +163,7 @@ def test_token(fake_server, image, tmp_path, capfd):
 def test_a_bar_for_many_on_a_terminal(fake_server, tmp_path, monkeypatch, capfd):
     from rich.console import Console
 
-    paths = [tmp_path / f"{i}.png" for i in range(remote._MANY)]
+    paths = [tmp_path / f"{i}.png" for i in range(remote.MANY_IMAGES)]
     for path in paths:
         path.write_bytes(b"PNG")
     seen = io.StringIO()

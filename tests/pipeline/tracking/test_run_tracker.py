@@ -1,8 +1,9 @@
+"""The record of a run in MLflow, in a real store."""
+
 import hashlib
 import json
 import os
 import sqlite3
-import subprocess
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,9 @@ from components.reporting.station_tracker import station_run
 from pipeline.config import RunConfig
 from pipeline.home import Home
 from pipeline.reports import StationReport
-from pipeline.tracking import provenance as provenance_module
-from pipeline.tracking.provenance import git_state, provenance
-from pipeline.tracking.run_tracker import RunTracker, promote, station_output, tracking_uri
+from pipeline.tracking.registry import mlflow_signature
+from pipeline.tracking.run_tracker import RunTracker
+from pipeline.tracking.store import promote, station_output, tracking_uri
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
@@ -39,8 +40,13 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture
-def tracker(home, request):
-    tracker = RunTracker(home, replace(CONFIG, name=request.node.name))
+def config(request):
+    return replace(CONFIG, name=request.node.name)
+
+
+@pytest.fixture
+def tracker(home, config):
+    tracker = RunTracker(home, config)
     tracker.start("run-1")
     yield tracker
     tracker.finish("FINISHED")
@@ -59,23 +65,23 @@ def children_of(client, tracker):
     return {child.info.run_name: child for child in found}
 
 
-def test_parent_run_says_what_is_run_and_by_which_code(tracker, client, home, tmp_path):
+def test_parent_run_records_configuration_and_code(tracker, client, home, tmp_path):
     run = client.get_run(tracker.run_id)
     assert run.info.run_name == "run-1"
     assert run.data.params["training.epochs"] == str(CONFIG.training.epochs)
     assert run.data.params["model.pretraining.gibbs_steps"] == "1"
     assert run.data.tags["version.mlflow"]
-    assert client.get_experiment(run.info.experiment_id).name == "test_parent_run_says_what_is_run_and_by_which_code"
+    assert client.get_experiment(run.info.experiment_id).name == "test_parent_run_records_configuration_and_code"
     artifact = client.download_artifacts(run.info.run_id, "config.yaml", str(tmp_path))
     assert str(CONFIG.seed) in Path(artifact).read_text()
     assert list(home.mlflow_artifacts.rglob("config.yaml")), "artifacts lie in the home"
 
 
-def test_configuration_artifact_runs_again_unchanged(tracker, client, tmp_path):
+def test_configuration_artifact_runs_again_unchanged(tracker, config, client, tmp_path):
     from pipeline.options.arguments import parse
 
     artifact = client.download_artifacts(tracker.run_id, "config.yaml", str(tmp_path))
-    assert parse(["--config", artifact]).config == tracker._config
+    assert parse(["--config", artifact]).config == config
 
 
 def test_environment_is_exported_for_the_run_only(home, monkeypatch):
@@ -92,7 +98,7 @@ def test_environment_is_exported_for_the_run_only(home, monkeypatch):
     assert environment.PARENT_RUN not in os.environ
 
 
-def test_every_station_gets_one_child_run(tracker, client):
+def test_every_node_gets_one_child_run(tracker, client):
     with station_run("RBMPretrainer") as station:
         station.log_metrics({"loss": 1.0}, step=1)
     with pytest.raises(KeyboardInterrupt), station_run("Trainer"):
@@ -156,13 +162,34 @@ def test_data_set_is_an_input_with_the_digest_given(tracker, client):
     assert json.loads(given.dataset.profile)["num_rows"] == 10
 
 
-def test_pushed_model_is_registered_once_as_champion(tracker, client, tmp_path):
+def push(folder, outputs):
+    """A SavedModel as far as its signature goes: outputs by name, each with its type and its shape."""
+    from tensorflow.core.framework import types_pb2
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model = saved_model_pb2.SavedModel()
+    signature = model.meta_graphs.add().signature_def["serving_default"]
+    signature.inputs["image_bytes"].dtype = types_pb2.DT_STRING
+    signature.inputs["image_bytes"].tensor_shape.dim.add(size=-1)
+    for name, (dtype, shape) in outputs.items():
+        signature.outputs[name].dtype = dtype
+        for size in shape:
+            signature.outputs[name].tensor_shape.dim.add(size=size)
+    (folder / "assets").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(model.SerializeToString())
+    return folder
+
+
+FLOAT, STRING = 1, 7  # TensorFlow's DT_FLOAT and DT_STRING
+CLASSIFIER = {"classes": (STRING, (-1, 2)), "probabilities": (FLOAT, (-1, 2)), "scores": (FLOAT, (-1, 2))}
+
+
+def test_pushed_model_is_registered_once_as_champion(tracker, config, home, client, tmp_path):
     from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
-    name = tracker._config.name
-    pushed = tmp_path / name / "1"
-    (pushed / "assets").mkdir(parents=True)
+    name = config.name
+    pushed = push(tmp_path / name / "1", CLASSIFIER)
     (pushed / "assets" / "labels.txt").write_text("zero\none\n")
     for _ in range(2):
         tracker.register(str(pushed), 1, {"top1_error": 2.5}, example=b"\x89PNG bytes")
@@ -173,21 +200,37 @@ def test_pushed_model_is_registered_once_as_champion(tracker, client, tmp_path):
     folder = download_artifacts(f"models:/{name}@champion")
     described = Model.load(folder)
     assert described.signature.inputs.input_names() == ["image_bytes"]
-    assert described.signature.outputs.input_names() == ["probabilities", "classes", "scores"]
+    assert described.signature.outputs.input_names() == ["classes", "probabilities", "scores"]
     assert described.load_input_example(folder)["image_bytes"][0] == b"\x89PNG bytes"
     assert described.metadata["labels"] == ["zero", "one"]
     assert described.metadata["saved_model"] == str(pushed)
     logged = client.get_logged_model(champion.source.removeprefix("models:/"))
     assert logged.status == "READY"
+    assert logged.model_type == "image-classifier"
     assert {metric.key: metric.value for metric in logged.metrics} == {"top1_error": 2.5}
     assert client.get_run(tracker.run_id).data.metrics == {"top1_error": 2.5}
 
-    tracker.register(str(pushed.with_name("2")), 2)
+    tracker.register(str(push(pushed.with_name("2"), CLASSIFIER)), 2)
     assert client.get_model_version_by_alias(name, "champion").tags["serving_version"] == "2"
-    promote(tracker._home, name, old=1, new=3, pushed_uri=str(pushed.with_name("3")))  # after a rollback
+    promote(home, name, old=1, new=3, pushed_uri=str(pushed.with_name("3")))  # after a rollback
     again = client.get_model_version_by_alias(name, "champion")
     assert again.version == champion.version
     assert again.tags == {"saved_model": str(pushed.with_name("3")), "serving_version": "3"}
+
+
+def test_a_registered_signature_is_that_of_the_saved_model(tmp_path):
+    from mlflow.types import DataType
+    from mlflow.types.schema import Array
+
+    from pipeline.tracking.registry import default_signature
+
+    outputs = {"log_probability": (FLOAT, (-1,)), "reconstruction": (FLOAT, (-1, 8, 8, 1))}
+    signature = mlflow_signature(default_signature(push(tmp_path / "1", outputs)))
+    assert [(column.name, column.type) for column in signature.inputs] == [("image_bytes", DataType.binary)]
+    assert [(column.name, column.type) for column in signature.outputs] == [
+        ("log_probability", DataType.float),
+        ("reconstruction", Array(DataType.float)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -207,33 +250,36 @@ def test_the_run_ends_with_the_block_as_the_block_does_and_open_children_with_it
     assert environment.PARENT_RUN not in os.environ
 
 
-def test_runs_left_open_by_a_crash_are_closed_when_they_were_last_heard_of(home, client):
+def test_runs_left_open_by_a_crash_are_closed_with_the_time_of_their_last_write(home, client):
     crashed = RunTracker(home, CONFIG).start("crashed")
     with station_run("Trainer"):
-        heard = home.mlflow_database.stat().st_mtime
-    os.utime(home.mlflow_database, (heard + 3600, heard + 3600))
+        written = home.mlflow_database.stat().st_mtime
+    os.utime(home.mlflow_database, (written + 3600, written + 3600))
     tracker = RunTracker(home, CONFIG)
     tracker.start("next")
     closed = client.get_run(crashed).info
     assert closed.status == "KILLED"
-    assert closed.end_time == pytest.approx((heard + 3600) * 1000, abs=1)
+    assert closed.end_time == pytest.approx((written + 3600) * 1000, abs=1)
     assert client.get_run(tracker.run_id).info.status == "RUNNING"
     tracker.finish("FINISHED")
 
 
-def test_run_goes_on_when_mlflow_fails_after_the_start(tracker, monkeypatch, caplog):
+def test_run_continues_when_mlflow_fails_after_the_start(tracker, monkeypatch, caplog):
+    from mlflow import MlflowClient
+
     def locked(*arguments, **keywords):
         raise OSError("database is locked")
 
     for method in ("log_batch", "search_runs", "log_inputs", "search_registered_models", "set_terminated"):
-        monkeypatch.setattr(tracker._client, method, locked)
+        monkeypatch.setattr(MlflowClient, method, locked)
     tracker.log_metrics({"top1_error": 1.0})
     tracker.record_stations([StationReport("Trainer", "ran", 1, 2, 1, {})])
     tracker.set_data_digest("abc", "/data")
     tracker.register("/pushed/1", 1)
     tracker.finish("FINISHED")
+    monkeypatch.undo()
     assert len(caplog.records) == 5
-    assert "MLflow failed in record_stations, and the run goes on without: database is locked" in caplog.text
+    assert "MLflow failed in record_stations; the run continues without it: database is locked" in caplog.text
     assert environment.PARENT_RUN not in os.environ
 
 
@@ -254,7 +300,7 @@ def test_database_that_is_none_is_refused_at_once_and_kept(tmp_path, caplog):
     before = home.mlflow_database.read_bytes()
     caplog.set_level("WARNING")
     tracker = RunTracker(home, CONFIG)
-    with pytest.raises(VisionTfxError, match=r"mlflow\.db cannot be written \(file is not a database\)"):
+    with pytest.raises(VisionTfxError, match=r"cannot write .*mlflow\.db \(file is not a database\)"):
         tracker.start("run-1")
     tracker.record_stations([StationReport("Trainer", "skipped")])
     tracker.finish("FAILED")
@@ -273,39 +319,5 @@ def test_database_of_another_mlflow_is_refused_with_the_cure(tracker, home, tmp_
 
 @pytest.mark.parametrize("folder", ["what?", "100%20"])
 def test_home_that_is_no_address_is_refused(tmp_path, folder):
-    with pytest.raises(UsageError, match="choose another --home"):
+    with pytest.raises(UsageError, match="choose another home with --home"):
         RunTracker(Home(tmp_path / folder), CONFIG).start("run-1")
-
-
-def git(folder, *arguments):
-    identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
-    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
-
-
-def test_git_state_sees_commit_and_changes_of_its_own_clone_only(tmp_path):
-    clone = tmp_path / "clone"
-    (clone / "pipeline").mkdir(parents=True)
-    source = clone / "pipeline" / "provenance.py"
-    source.write_text("one")
-    git(tmp_path, "init", "clone")
-    assert git_state(clone) == {}
-    git(clone, "add", "pipeline")
-    git(clone, "commit", "-m", "one")
-    clean = git_state(clone)
-    source.write_text("two")
-    installed = clone / "venv"
-    (installed / "pipeline").mkdir(parents=True)
-    (installed / "pipeline" / "provenance.py").write_text("one")
-    assert len(clean["git.commit"]) == 40
-    assert clean["git.dirty"] == "false"
-    assert git_state(clone) == clean | {"git.dirty": "true"}
-    assert git_state(installed) == {}
-
-
-def test_provenance_hashes_the_lock_and_does_without_git(tmp_path, monkeypatch):
-    (tmp_path / "uv.lock").write_bytes(b"lock")
-    monkeypatch.setattr(provenance_module.subprocess, "run", lambda *a, **k: (_ for _ in ()).throw(FileNotFoundError))
-    found = provenance(tmp_path)
-    assert found["lock.sha256"] == hashlib.sha256(b"lock").hexdigest()
-    assert found["version.tensorflow"]
-    assert "git.commit" not in found
