@@ -55,7 +55,7 @@ class LocalDag:
         connection = self._deployment.metadata_connection_config
         self._connection = getattr(connection, connection.WhichOneof("connection_config"))
         self._nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in self._ir.nodes}
-        self._root = Path(pipeline.pipeline_info.pipeline_root)
+        self._root = Path(str(pipeline.pipeline_info.pipeline_root))
 
     @property
     def names(self) -> list[str]:

@@ -64,7 +64,7 @@ def create_pipeline(config: RunConfig) -> tfx.dsl.Pipeline:
         ],
         enable_cache=True,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(home.metadata)),
-        beam_pipeline_args=_BEAM_ARGUMENTS,
+        beam_pipeline_args=[*_BEAM_ARGUMENTS],
     )  # fmt: skip
 
 
@@ -178,15 +178,19 @@ def _evaluation(config: RunConfig, examples: Channel, model: Channel) -> list[No
     )
     bounds = {measure.name: getattr(gates, measure.bound) for measure in measures}
     given = {name: bound for name, bound in bounds.items() if bound is not None}
-    on_test = {"examples": examples, "example_splits": [features.TEST], "model": model}
     test_evaluator = tfx.components.Evaluator(
-        eval_config=test_config(objective, gates.min_gain, given), **on_test
+        examples=examples,
+        example_splits=[features.TEST],
+        model=model,
+        eval_config=test_config(objective, gates.min_gain, given),
     ).with_id("TestEvaluator")
     test_evaluator.add_upstream_node(evaluator)
     nodes = [baseline, evaluator, test_evaluator]
     if config.model.family == "alexnet":
         # The paper's metric: ten forward passes per image, reported beside the others without a threshold.
-        ten_crops = tfx.components.Evaluator(eval_config=ten_crop_config(), **on_test).with_id("TenCropEvaluator")
+        ten_crops = tfx.components.Evaluator(
+            examples=examples, example_splits=[features.TEST], model=model, eval_config=ten_crop_config()
+        ).with_id("TenCropEvaluator")
         ten_crops.add_upstream_node(test_evaluator)
         nodes.append(ten_crops)
     return nodes

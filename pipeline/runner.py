@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,7 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
     screen.start(dag.names)
     for name in dag.names:
         screen.update(name, "running")
-        progress.listen(lambda text, name=name: screen.progress(name, text))
+        progress.listen(partial(screen.progress, name))
         started = time.time()
         try:
             with recognised():

@@ -1,4 +1,4 @@
-"""A model server that only pretends: TensorFlow Serving's REST answers, by plain HTTP, with faults on demand."""
+"""A fake model server: TensorFlow Serving's REST responses over plain HTTP, with faults on demand."""
 
 import base64
 import json
@@ -35,14 +35,14 @@ class Request:
 
 @dataclass
 class FakeModel:
-    """A model: images that start with PNG are sevens, others are refused; with other inputs, `answer` is what it says.
+    """A fake model, which answers images that start with PNG with "7" and refuses any other.
 
     Args:
-        versions: Available ones.
+        versions: Available versions.
         labels: Versions by label.
-        inputs: Of serving_default.
-        outputs: Of serving_default.
-        answer: The "outputs" of every prediction, in place of sevens.
+        inputs: Inputs of serving_default.
+        outputs: Outputs of serving_default.
+        answer: The "outputs" of every prediction in place of "7", for other inputs too; default, none.
     """
 
     versions: list[int] = field(default_factory=lambda: [11])
@@ -53,14 +53,16 @@ class FakeModel:
 
 
 class FakeModelServer:
-    """Listens on a free port of 127.0.0.1.
+    """A model server on a free port of 127.0.0.1.
 
     Attributes:
-        models: By name.
-        listed: Whether there is a list of models, as `vision-tfx serve` has it.
-        faults: Answers to give first, one each: a status, a (status, body), or a callable on the handler.
-        requests: All that was asked.
-        token: Bearer token that is wanted.
+        models: Models by name.
+        listed: Whether it lists its models, as `vision-tfx serve` does.
+        faults: Responses to the next requests, one each: a status, a (status, body), or a callable on the handler.
+        requests: All requests so far.
+        token: Bearer token that it requires; None for no token.
+        delay: Seconds before each response.
+        last_body: Body of the last request.
     """
 
     def __init__(self) -> None:
@@ -82,7 +84,7 @@ class FakeModelServer:
             do_POST = do_GET  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
-                """Says nothing."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -104,8 +106,8 @@ class FakeModelServer:
         if self.faults and callable(self.faults[0]):
             self.faults.pop(0)(handler)
             return
-        status, said = self.respond(handler.path, handler.headers.get("Authorization"), body)
-        content = said if isinstance(said, bytes) else json.dumps(said).encode()
+        status, response = self.respond(handler.path, handler.headers.get("Authorization"), body)
+        content = response if isinstance(response, bytes) else json.dumps(response).encode()
         handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(content)))
@@ -113,7 +115,7 @@ class FakeModelServer:
         handler.wfile.write(content)
 
     def respond(self, path: str, authorization: str | None, body: Any) -> tuple[int, Any]:
-        """Status and JSON, or bytes, for a request."""
+        """Returns the status and the JSON or bytes of a response."""
         self.last_body = body
         if self.faults:
             fault = self.faults.pop(0)

@@ -18,7 +18,7 @@ class Measure:
         unit: Unit on the screen, with the space before it; empty for a plain number.
         bound: Field of `GatesConfig` with its absolute bound on test; empty for a metric without a gate.
         change: Field of `GatesConfig` that limits, on validation and in the metric's own unit, how much worse it may be
-            than that of the newest other blessed model; None if it is not compared.
+            than that of the newest other blessed model; empty if it is not compared.
         higher_is_better: True for log-probabilities, False for errors.
         best: k of a top-k error; None for any other metric.
         constant: The same metric of the best constant answer, if the model returns it for each image.
@@ -31,7 +31,7 @@ class Measure:
     words: str
     unit: str = ""
     bound: str = ""
-    change: str | None = None
+    change: str = ""
     higher_is_better: bool = False
     best: int | None = None
     constant: "Measure | None" = None

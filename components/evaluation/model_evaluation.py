@@ -89,7 +89,7 @@ def _worse_than_baseline(measure: Measure, change: float, threshold: float) -> s
     unit = "percentage points" if measure.best is not None else measure.unit.strip()
     side = "below" if measure.higher_is_better else "above"
     worse = f"{abs(change):.2f} {unit} {side} that of the newest other blessed model"
-    return f"{measure.name} is {worse}; {option(measure.change or '')} allows {abs(threshold):.2f}"
+    return f"{measure.name} is {worse}; {option(measure.change)} allows {abs(threshold):.2f}"
 
 
 def _not_a_number(measure: Measure, compared: bool) -> str:

@@ -76,23 +76,23 @@ def _computations(names: Sequence[str], combiner: Callable) -> Callable:
 class _Sums(NamedTuple):
     """Number, mean and sum of squared deviations of some values, merged without cancellation (Chan et al. 1979)."""
 
-    count: int = 0
+    number: int = 0
     mean: float = 0.0
     squares: float = 0.0
 
     def plus(self, other: "_Sums") -> "_Sums":
-        count = self.count + other.count
+        count = self.number + other.number
         if count == 0:
             return self
         shift = other.mean - self.mean
         return _Sums(
             count,
-            self.mean + shift * other.count / count,
-            self.squares + other.squares + shift**2 * self.count * other.count / count,
+            self.mean + shift * other.number / count,
+            self.squares + other.squares + shift**2 * self.number * other.number / count,
         )
 
     def standard_error(self) -> float:
-        return float(np.sqrt(self.squares / (self.count - 1) / self.count)) if self.count > 1 else float("nan")
+        return float(np.sqrt(self.squares / (self.number - 1) / self.number)) if self.number > 1 else float("nan")
 
 
 def _values(inputs: metric_types.StandardMetricInputs, model: str, output: str) -> np.ndarray:
@@ -130,7 +130,7 @@ class _MeanCombiner(_SumsCombiner):
 
     def extract_output(self, sums: tuple[_Sums, ...]) -> dict:
         [total] = sums
-        mean = total.mean if total.count else float("nan")
+        mean = total.mean if total.number else float("nan")
         return dict(zip(self._keys, (mean, total.standard_error()), strict=True))
 
 

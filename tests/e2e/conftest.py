@@ -1,4 +1,4 @@
-"""Helpers of the whole-pipeline tests: a small folder of images, the command line in this process, what a run left.
+"""Fixtures of the whole-pipeline tests: a small folder of images, the command line in this process, a home after a run.
 
 The command line runs in the test's process, so that TFX is imported once; its descriptors 1 and 2 go to files, as a
 shell would redirect them.
@@ -31,7 +31,7 @@ SMALL_MODEL = (
 
 @dataclass(frozen=True)
 class Done:
-    """A command that ended."""
+    """A finished command."""
 
     code: int
     out: str
@@ -39,7 +39,7 @@ class Done:
 
     @property
     def sentence(self) -> str:
-        """What stderr says, which is one line and no traceback."""
+        """The content of stderr, which is one line and not a traceback."""
         lines = self.err.splitlines()
         assert len(lines) == 1, self.err
         assert "Traceback" not in self.err + self.out
@@ -48,12 +48,12 @@ class Done:
 
     @property
     def statuses(self) -> dict[str, str]:
-        """Station -> how it ended, from the table on the screen."""
+        """Status by station, from the table on the screen."""
         table = self.out.rpartition(" station ")[2]
         return dict(re.findall(r"^ (\w+) +(ran|cached|resolved|skipped|failed) ", table, re.MULTILINE))
 
     def note(self, station: str) -> str:
-        """The line that was printed when a station ended."""
+        """The line that was printed at the end of a station."""
         return next(line for line in self.out.splitlines() if line.startswith(f"{station} "))
 
 
@@ -89,7 +89,7 @@ def run_cli(*words: object) -> Done:
 
 
 def make_images(root: Path, per_class: int, seed: int = 1) -> Path:
-    """Class folders of noisy images, each class of its own colour."""
+    """Creates class folders of noisy images, with one colour per class."""
     random = np.random.default_rng(seed)
     for label, colour in CLASSES.items():
         folder = root / label
@@ -102,7 +102,7 @@ def make_images(root: Path, per_class: int, seed: int = 1) -> Path:
 
 @dataclass(frozen=True)
 class Place:
-    """A home, and what runs left in it."""
+    """A home with the outputs of its runs, and a folder of images."""
 
     home: Path
     data: Path
@@ -134,14 +134,14 @@ class Place:
 
     @property
     def versions(self) -> list[int]:
-        """Pushed versions; half a model would fail the test."""
+        """Pushed versions; an incomplete model fails the test."""
         folder = self.home / "serving" / self.name
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         assert all(name.isdecimal() and (folder / name / "saved_model.pb").is_file() for name in names), names
         return sorted(map(int, names))
 
     def open_executions(self) -> list[str]:
-        """ML Metadata's executions that are neither finished nor given up."""
+        """Executions in ML Metadata that are neither finished nor cancelled."""
         from ml_metadata.proto import metadata_store_pb2 as mlmd
         from tfx.orchestration import metadata
 
@@ -151,7 +151,7 @@ class Place:
         return [f"{e.id} {e.type}" for e in executions if e.last_known_state in open_states]
 
     def mlflow_statuses(self) -> tuple[str, Counter]:
-        """Status of the newest parent run in MLflow, and how often each status occurs among its stations."""
+        """Status of the newest parent run in MLflow, and the number of its child runs by status."""
         from mlflow import MlflowClient
 
         client = MlflowClient(f"sqlite:///{self.home / 'mlflow.db'}")
@@ -163,7 +163,7 @@ class Place:
         return parent.info.status, Counter(run.info.status for run in mine)
 
     def assert_tidy(self, status: str) -> None:
-        """Nothing is left open, whatever the run's end."""
+        """Checks that no execution and no MLflow run is left open."""
         assert self.open_executions() == []
         assert self.mlflow_statuses()[0] == status
 
@@ -188,7 +188,7 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture(scope="session")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Done]:
-    """A home with one good run in it, shared by all tests: each leaves it with a served model that answers."""
+    """A home with one good run, shared by all tests; each leaves it with a served model that answers."""
     place = _place(tmp_path_factory.mktemp("shared"))
     done = place.run()
     assert done.code == 0, done.err
@@ -197,7 +197,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Done]:
 
 @pytest.fixture
 def pushed(first: tuple[Place, Done]) -> Iterator[Place]:
-    """The shared home; whatever a test does to it, it stays tidy and its served model answers."""
+    """The shared home; after every test nothing is open in it and its served model answers."""
     place, _ = first
     before = place.versions
     yield place
@@ -208,7 +208,7 @@ def pushed(first: tuple[Place, Done]) -> Iterator[Place]:
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a disk in memory with the options given; a second call changes its options."""
+    """Mounts a disk in memory with the given options; a second call changes its options."""
     disk = tmp_path / "disk"
     disk.mkdir()
 

@@ -1,4 +1,4 @@
-"""Two runs of two seeds, and their average: the same images, one model, its record."""
+"""The average of two runs with two seeds: the same images, one model, its record."""
 
 import dataclasses
 import shutil

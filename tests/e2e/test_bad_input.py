@@ -1,4 +1,4 @@
-"""What a user gets for input that cannot be used: one sentence with what, where and cure, and the right exit code."""
+"""Unusable input: a message in one line with file and cure, and the right exit code."""
 
 import json
 import struct

@@ -1,4 +1,4 @@
-"""The bundled digits: what `make run` does, and what becomes of the pushed versions afterwards."""
+"""The bundled digits: the command of `make run`, and the pushed versions afterwards."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def versions(home):
     return sorted(int(path.name) for path in Path(home, "serving", "digits-dbn").iterdir())
 
 
-# The tests of this file build on each other, as a user's commands do.
+# The tests of this file build on each other, like the commands of a user.
 
 
 def test_the_pushed_model_answers_an_image(run):

@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM in every station, a killed process, two runs at once, a disk that fills up.
+"""Ctrl-C and SIGTERM in every node, a killed process, two runs at once, a disk that fills up.
 
-Nothing is left half-written or open, what was pushed before answers on, and the same command again goes on.
+No file is left half-written and no execution open, the pushed model still answers, and the same command resumes.
 """
 
 import os
@@ -24,7 +24,7 @@ STATIONS = (
 
 @pytest.fixture(scope="module")
 def changed(first):
-    """One image more: every station has to run again, once."""
+    """Adds an image, so that every node must run again once."""
     place, _ = first
     new = place.data / "train" / "zöld fa" / "one more.png"
     Image.effect_noise((8, 8), 60).convert("RGB").save(new)
@@ -34,7 +34,10 @@ def changed(first):
 
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch):
-    """Sends this process a signal while a station runs, or, if it is quicker, when its work lies there unpublished."""
+    """Sends this process a signal while a node runs, or after it has run and before its outputs are published.
+
+    TFX 1.21 has no public hook for this; if `Launcher._run_executor` is renamed, the patch raises AttributeError.
+    """
 
     def arrange(station: str, number: int) -> None:
         from tfx.orchestration.portable import launcher
@@ -55,9 +58,9 @@ def interrupt(monkeypatch: pytest.MonkeyPatch):
     return arrange
 
 
-# Each finds the stations before it in the cache: together they cost one run.
+# Every case finds the nodes before its own in the cache, so that all cases cost one run.
 @pytest.mark.parametrize("station", STATIONS)
-def test_a_signal_in_a_station(pushed, changed, interrupt, station):
+def test_a_signal_in_a_node(pushed, changed, interrupt, station):
     artifacts = changed.home / changed.name / "artifacts" / station
     before = set(artifacts.glob("[!.]*/*"))
     number = (signal.SIGINT, signal.SIGTERM)[STATIONS.index(station) % 2]
@@ -72,7 +75,7 @@ def test_a_signal_in_a_station(pushed, changed, interrupt, station):
     skipped = [name for name, status in done.statuses.items() if status == "skipped"]
     assert [name for name in skipped if name != "Baseline"] == [*after]
     changed.assert_tidy("KILLED")
-    # Itself and what was skipped are KILLED, nothing FAILED.
+    # The node and the skipped nodes are KILLED; none is FAILED.
     assert changed.mlflow_statuses()[1]["KILLED"] == 1 + len(skipped)
     assert set(artifacts.glob("[!.]*/*")) == before
 
@@ -110,7 +113,7 @@ def test_two_runs_at_once_then_kill(pushed, changed, tmp_path):
         finally:
             process.kill()
     assert changed.versions == before
-    assert len(changed.open_executions()) == 1  # nobody was there to end it
+    assert len(changed.open_executions()) == 1  # of the killed process
     done = changed.run()
     assert done.code == 0
     assert done.statuses["Pusher"] == "ran"
@@ -119,7 +122,7 @@ def test_two_runs_at_once_then_kill(pushed, changed, tmp_path):
     changed.assert_tidy("FINISHED")
 
 
-def test_after_all_this_the_same_run_is_cached(pushed, changed):
+def test_afterwards_the_same_run_is_cached(pushed, changed):
     done = changed.run()
     assert done.code == 0
     assert set(done.statuses.values()) == {"cached", "resolved"}
@@ -127,12 +130,12 @@ def test_after_all_this_the_same_run_is_cached(pushed, changed):
 
 
 def test_a_signal_between_push_and_record(pushed, changed, monkeypatch):
-    from pipeline import runner
+    from pipeline.tracking.run_tracker import RunTracker
 
     def interrupted(*_):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(runner, "_record", interrupted)
+    monkeypatch.setattr(RunTracker, "set_data_digest", interrupted)  # the first record after the push
     before = pushed.versions
     assert changed.run().code == 130
     monkeypatch.undo()
@@ -146,7 +149,7 @@ def test_a_disk_that_fills_up_and_is_given_more(place, mounted, monkeypatch):
 
     monkeypatch.setattr(preflight, "SPARE_BYTES", 0)
     filling = replace(place, home=mounted("size=300k") / "home")
-    # MLflow's database, the metadata, the models: each of these disks is full somewhere else.
+    # Full while MLflow's database, the metadata or the models are written: each of these sizes ends elsewhere.
     for kibibytes in (300, 1300, 1600, 2100):
         mounted(f"size={kibibytes}k")
         done = filling.run()

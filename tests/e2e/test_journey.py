@@ -14,7 +14,7 @@ STATIONS = (*BEFORE_TRAINER, "Trainer", "Baseline", "Evaluator", "TestEvaluator"
 
 
 def artifact(place, station: str, key: str):
-    """Folder of a station's first artifact, which the first run made."""
+    """Folder of a node's first artifact, which the first run made."""
     folders = (place.home / place.name / "artifacts" / station / key).iterdir()
     return min(folders, key=lambda folder: int(folder.name))
 
@@ -90,7 +90,7 @@ def test_a_worse_model_is_refused_and_the_better_one_served(pushed):
     pushed.assert_tidy("FINISHED")
 
 
-def test_only_what_a_change_concerns_runs_again(pushed):
+def test_only_nodes_affected_by_a_change_run_again(pushed):
     done = pushed.run("--training.epochs", 11)
     assert {name: done.statuses[name] for name in BEFORE_TRAINER} == dict.fromkeys(BEFORE_TRAINER, "cached")
     assert done.statuses["Trainer"] == done.statuses["Evaluator"] == done.statuses["InfraValidator"] == "ran"
@@ -99,7 +99,7 @@ def test_only_what_a_change_concerns_runs_again(pushed):
     assert done.code == 0
 
 
-def test_a_training_that_diverges_says_where(pushed):
+def test_a_diverging_training_is_reported(pushed):
     before = pushed.versions
     done = pushed.run("--training.learning-rate", 1e6, "--training.weight-cost", 0.1, "--gates.max-error-increase", 100)
     assert done.code == 1
@@ -116,7 +116,7 @@ def test_a_bound_that_is_not_met_refuses(pushed):
     assert done.statuses["Trainer"] == "cached"
     assert done.statuses["TestEvaluator"] == "ran"
     assert pushed.versions == before
-    assert pushed.run().code == 0  # the good configuration is none the worse for it
+    assert pushed.run().code == 0  # the good configuration still passes
 
 
 def test_rollback_serves_the_older_version(pushed, cli):

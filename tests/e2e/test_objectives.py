@@ -1,4 +1,4 @@
-"""The objectives beside classification, from the bundled digits to an answer of the pushed model."""
+"""The objectives other than classification, from the bundled digits to an answer of the pushed model."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ SEVEN = Path(__file__).parent.parent.parent / "docs" / "images" / "seven.png"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, cli):
-    """`vision-tfx run digits-dbn` with another objective, in a home that all share; its name is the objective."""
+    """`vision-tfx run digits-dbn` with another objective, in a shared home, under the name of the objective."""
     home = tmp_path_factory.mktemp("home")
 
     def run(objective, *words):

@@ -1,4 +1,4 @@
-"""A pushed model on the model server: the same answers as on disk, over both protocols, and on the demo page."""
+"""A pushed model on the model server: the same answers as on disk, over both protocols and on the demo page."""
 
 import json
 import os
