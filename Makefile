@@ -1,9 +1,9 @@
-# make run        the bundled digits, from images to a pushed model and its first prediction
-# make test       all that continuous integration runs: lint, tests, whole pipelines, browser
+# make run        train and push a model of the bundled digits, then make its first prediction
+# make test       everything that continuous integration runs: lint, tests, whole pipelines, browser tests
 # make test-fast  the tests of a few minutes
 # make lint       ruff and mypy
-# make install    install or update what uv.lock names; PYTHON=/path/to/python chooses the interpreter
-# make clean      remove what installation and tests left; models and logs stay
+# make install    install or update the packages of uv.lock; PYTHON=/path/to/python selects the interpreter
+# make clean      remove the environment and the caches of tests; models and logs stay
 
 EXTRAS ?= pipeline serving
 BIN := .venv/bin
@@ -34,7 +34,7 @@ install:
 	@.ci/install $(EXTRAS)
 	@touch $(INSTALLED)
 
-# As long as this file is newer than the lock, no registry is asked: everything works without network.
+# While this file is newer than the lock, no package registry is contacted, so everything works without a network.
 $(INSTALLED): pyproject.toml uv.lock
 	@$(MAKE) --no-print-directory install
 

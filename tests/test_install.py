@@ -95,7 +95,7 @@ def test_neither_uv_nor_python(machine: Machine):
     (machine.bin / "uv").unlink()
     done = machine.install()
     assert done.returncode == 1
-    assert "neither uv nor python3" in done.stderr
+    assert "neither uv nor python3 is on the PATH" in done.stderr
 
 
 def test_uv_is_installed_where_it_is_missing(machine: Machine):

@@ -1,13 +1,13 @@
-"""Stands in for a module of tfx-bsl 1.16 that tensorflow-data-validation 1.16.1 imports at start-up.
+"""Stand-in for a module of tfx-bsl 1.16 that tensorflow-data-validation 1.16.1 imports at start-up.
 
-tfx-bsl 1.21 dropped slicing by SQL, and nothing in vision-tfx uses it; the import alone has to work.
+tfx-bsl 1.21 no longer has slicing by SQL, and vision-tfx does not use it: only the import has to work.
 """
 
 
 class RecordBatchSQLSliceQuery:
-    """Refuses slicing by SQL, which tfx-bsl 1.21 cannot do."""
+    """Placeholder for slicing by SQL, which tfx-bsl 1.21 does not have; raises when it is created."""
 
     def __init__(self, sql: str, schema: object) -> None:
         raise NotImplementedError(
-            "Slicing statistics by SQL needs tfx-bsl 1.16; tfx-bsl 1.21 is installed. Slice by feature value instead."
+            "slicing statistics by SQL needs tfx-bsl 1.16, but tfx-bsl 1.21 is installed; slice by feature value instead"
         )
