@@ -9,5 +9,5 @@ class RecordBatchSQLSliceQuery:
 
     def __init__(self, sql: str, schema: object) -> None:
         raise NotImplementedError(
-            "slicing statistics by SQL needs tfx-bsl 1.16, but tfx-bsl 1.21 is installed; slice by feature value instead"
+            "slicing statistics by SQL needs tfx-bsl 1.16, but 1.21 is installed; slice by feature value instead"
         )
