@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from components.errors import UsageError, VisionTfxError
 from pipeline.config import RunConfig
+from pipeline.installation import not_installed
 from pipeline.options.fields import did_you_mean, nearest
 
 VERBS = {
@@ -107,17 +108,9 @@ def explain(error: BaseException) -> str:
             where = f" to {cause.filename}" if cause.filename else ""
             return f"no permission{where}; change its permissions, or use another place with --home DIR"
         if isinstance(cause, ModuleNotFoundError):
-            return _not_installed(cause)
+            return not_installed(cause)
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:500]}; this is unexpected: the same command with --debug shows where"
-
-
-def _not_installed(error: ModuleNotFoundError) -> str:
-    # pip ignores the overrides of uv.lock, without which the requirements of TFX contradict each other.
-    return (
-        f"the Python package {error.name} is not installed; `pip install 'vision-tfx[serving]'` installs the packages "
-        "for `serve` and `predict`, `make install` in a clone of https://github.com/vision-tfx/vision-tfx all packages"
-    )
 
 
 def _disk_full(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.errors import UsageError
+from pipeline.installation import INSTALL_ALL
 from pipeline.options.preflight import SPARE_BYTES, check_writable
 
 PACKAGES = (
@@ -27,7 +28,6 @@ TFX_COMPONENTS = {
     "Trainer": "tfx.components.trainer.component",
     "Evaluator": "tfx.components.evaluator.component",
 }
-SYNC = "make install"
 _GIB = 1024**3
 
 
@@ -85,7 +85,7 @@ def packages(version: Callable[[str], str] = metadata.version) -> Check:
         except metadata.PackageNotFoundError:
             missing.append(name)
     if missing:
-        return Check("packages", "fail", f"missing: {', '.join(missing)}", SYNC)
+        return Check("packages", "fail", f"missing: {', '.join(missing)}", INSTALL_ALL)
     return Check("packages", "ok", ", ".join(found))
 
 
@@ -94,11 +94,13 @@ def tfx_components() -> Check:
     try:
         components = importlib.import_module("tfx.v1").components
     except Exception as error:  # a broken environment fails in many ways, and all are what is looked for
-        return Check("TFX components", "fail", f"{type(error).__name__}: {error}", SYNC)
+        return Check("TFX components", "fail", f"{type(error).__name__}: {error}", INSTALL_ALL)
     broken = [name for name in TFX_COMPONENTS if getattr(components, name, None) is None]
     if not broken:
         return Check("TFX components", "ok", ", ".join(TFX_COMPONENTS))
-    return Check("TFX components", "fail", f"{', '.join(broken)}: {_import_error(TFX_COMPONENTS[broken[0]])}", SYNC)
+    return Check(
+        "TFX components", "fail", f"{', '.join(broken)}: {_import_error(TFX_COMPONENTS[broken[0]])}", INSTALL_ALL
+    )
 
 
 def gpu() -> Check:
@@ -106,7 +108,7 @@ def gpu() -> Check:
     try:
         found = importlib.import_module("tensorflow").config.list_physical_devices("GPU")
     except Exception as error:  # as above
-        return Check("GPU", "fail", f"TensorFlow: {error}", SYNC)
+        return Check("GPU", "fail", f"TensorFlow: {error}", INSTALL_ALL)
     if found:
         return Check("GPU", "ok", ", ".join(device.name for device in found))
     if shutil.which("nvidia-smi"):
