@@ -1,4 +1,4 @@
-"""What a convolution computes against what the machine computes from whitened patches; patches against convolutions."""
+"""What a convolution computes against what the RBM computes from whitened patches; patches against convolutions."""
 
 import dataclasses
 import gc
@@ -121,7 +121,7 @@ def test_folded_kernel_computes_from_patches_what_the_given_one_does_from_whiten
 
 
 def hidden_inputs(filters, patches):
-    """What the machine's hidden units receive, biases included, from its own probabilities."""
+    """What the RBM's hidden units receive, biases included, from its own probabilities."""
     whitened = filters.whitening.transform(normalise_contrast(patches, filters.contrast)[0])
     on = ops.convert_to_numpy(filters.rbm.hidden_probabilities(whitened))
     return np.log(on) - np.log1p(-on) if filters.rbm.hidden_type == "bernoulli" else np.log(np.expm1(on))

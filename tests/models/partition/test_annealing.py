@@ -1,4 +1,4 @@
-"""Chains along the path from the base rate to a machine, step by step, against the definition of the path."""
+"""Chains along the path from the base rate to an RBM, step by step, against the definition of the path."""
 
 import itertools
 

@@ -59,7 +59,7 @@ def bars(images, size=28, width=4, seed=0):
 
 @pytest.fixture(scope="module")
 def trained():
-    """A machine of 784 visible and 15 hidden units, its data, and its exact log Z."""
+    """An RBM of 784 visible and 15 hidden units, its data, and its exact log Z."""
     data = bars(500)
     rbm = RBM(15, weight_stddev=0.01, seed=1)
     rbm.set_visible_bias(data.mean(axis=0))
@@ -267,7 +267,7 @@ def test_independent_units_are_exact_whatever_the_steps(dtype, steps, hidden, to
     rbm.hidden_bias.assign(10 * numbers(rbm.hidden_bias))
     _, a, b = parameters(rbm)
     mean = 1 / (1 + np.exp(-a))
-    data = np.tile(0.5 + (mean - 0.5) * 1.1, (10, 1))  # smoothing makes it the machine's own mean
+    data = np.tile(0.5 + (mean - 0.5) * 1.1, (10, 1))  # smoothing makes it the RBM's own mean
     estimate = ais_log_partition(rbm, data, chains=4, betas=spaced_betas(steps), seed=0)
     wanted = np.logaddexp(0, a).sum() + np.logaddexp(0, b).sum()
     np.testing.assert_allclose([estimate.log_z, estimate.reverse_log_z], wanted, rtol=0, atol=tolerance)

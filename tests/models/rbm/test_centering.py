@@ -53,7 +53,7 @@ def train(rbm, images, weight_cost=0.0):
 
 
 def both_ways(visible, hidden, weight_cost=0.0, **kwargs):
-    """Weights after training, mirrored, and those of the mirrored machine after training on mirrored data."""
+    """Weights after training, mirrored, and those of the mirrored RBM after training on mirrored data."""
     rbm, mirror = make_rbm(**kwargs), make_rbm(**kwargs)
     images = data()
     rbm.set_visible_bias(images.mean(0))

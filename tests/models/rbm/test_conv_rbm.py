@@ -1,4 +1,4 @@
-"""The convolutional machine against enumeration, and against an ordinary machine whose weights are tied; in float64."""
+"""The convolutional RBM against enumeration, and against a dense RBM whose weights are tied; in float64."""
 
 import itertools
 
@@ -175,11 +175,11 @@ def test_reconstruct_is_one_mean_field_step_and_no_gibbs_steps_change_nothing(rb
     np.testing.assert_array_equal(numbers(rbm.gibbs_chain(v, 0)), v)
 
 
-# Against the ordinary machine ------------------------------------------------------------------------------------
+# Against the dense RBM ------------------------------------------------------------------------------------
 
 
 def dense_twin(conv):
-    """The ordinary machine with the same energies, its weights tied; and where each weight of `conv` stands in it."""
+    """The dense RBM with the same energies, its weights tied; and where each weight of `conv` stands in it."""
     (height, width, channels), (rows, columns, filters) = conv.image_shape, conv.hidden_shape
     twin = RBM(rows * columns * filters, visible_type=conv.visible_type, dtype="float64")
     twin.build((None, height * width * channels))

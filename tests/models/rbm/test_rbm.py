@@ -232,7 +232,7 @@ def test_pseudo_log_likelihood_of_a_grey_pixel_is_the_expectation_over_its_bit()
         off[0, i], grey[0, i] = 0.0, 0.3
         gap = (numbers(rbm.free_energy(off)) - numbers(rbm.free_energy(on)))[0]
         W, a, b = (numbers(w) for w in (rbm.kernel, rbm.visible_bias, rbm.hidden_bias))
-        alone = RBM(HIDDEN, dtype="float64")  # the machine of unit i with all others fixed at 1
+        alone = RBM(HIDDEN, dtype="float64")  # the RBM of unit i with all others fixed at 1
         alone.build((None, 1))
         rest = np.delete(W, i, axis=0).sum(0)
         for variable, value in ((alone.kernel, W[i : i + 1]), (alone.visible_bias, a[i : i + 1])):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from models.rbm.units import BernoulliUnits, GaussianUnits, UnitsWithLabel, NoisyRectifiedUnits
+from models.rbm.units import BernoulliUnits, GaussianUnits, NoisyRectifiedUnits, UnitsWithLabel
 
 GRID = np.arange(-16, 16, 0.3)  # the trapezoid rule of a Gaussian of deviation 1 is exact to exp(-2 pi^2 / 0.09)
 BIASES = np.array([0.7, -1.1, 0.2])
