@@ -74,13 +74,13 @@ class DirectExecution:
         outputs: Sequence[str],
     ) -> Arrays:
         start = time.perf_counter()
-        answer = servable.run(signature, inputs, outputs)
+        results = servable.run(signature, inputs, outputs)
         seconds = time.perf_counter() - start
         average, measured_size = self._seconds.get(key, (seconds, size))
         if size >= measured_size or seconds > average:
             weight = _SMOOTHING if seconds > average else _RECOVERY
             self._seconds[key] = (average + weight * (seconds - average), max(size, measured_size))
-        return answer
+        return results
 
     def prepare(self, servable: Servable) -> Sequence[int]:
         """Returns the only batch size to warm up; there is nothing to prepare."""

@@ -132,10 +132,10 @@ class Inference:
     ) -> Mapping[str, np.ndarray]:
         self._limits.check(inputs)
         start = time.perf_counter()
-        answer = await self.execution.run(held.servable, signature, inputs, outputs)
+        results = await self.execution.run(held.servable, signature, inputs, outputs)
         micros = (time.perf_counter() - start) * 1e6
         self._metrics.observe(RUNTIME_LATENCY, micros, model_name=held.name, API=api, runtime="TF1")
-        return answer
+        return results
 
 
 def complete_inputs(signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -111,9 +111,9 @@ class _Recorder:
     def run_now(
         self, servable: Servable, signature: Signature, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
     ) -> Mapping[str, np.ndarray]:
-        answer = servable.run(signature, inputs, outputs)
+        results = servable.run(signature, inputs, outputs)
         self._calls.setdefault((signature.name, *outputs), (signature, inputs, outputs))
-        return answer
+        return results
 
     def prepare(self, servable: Servable) -> Sequence[int]:
         return (1,)

@@ -136,7 +136,7 @@ class PredictionService:
             raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
             if field != _SIGNATURE_DEF:
-                raise invalid(f'Metadata field {field} is not supported; ask for "{_SIGNATURE_DEF}"')
+                raise invalid(f'Metadata field {field} is not supported; use "{_SIGNATURE_DEF}"')
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         with self._inference.acquire(spec) as held:
             record.version = held.version

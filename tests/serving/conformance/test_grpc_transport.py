@@ -188,22 +188,17 @@ def test_draining(serve, model_root):
         assert time.monotonic() - start < 25
 
 
-def test_channel_arguments(serve, model_root):
-    models = ("--model-base-path", model_root / "half_plus_two", "--model-name", "half_plus_two")
-    server = serve(*models, "--grpc-channel-arguments", "grpc.max_receive_message_length=1000,grpc.primary=a")
-    with grpc.insecure_channel(server.grpc) as channel:
-        assert half(channel, 100).size == 100
-        assert code(half, channel, 1000) == "RESOURCE_EXHAUSTED"
-
-
-def test_a_unix_socket(serve, model_root):
+def test_channel_arguments_and_a_unix_socket(serve, model_root):
     folder = tempfile.mkdtemp(prefix="s")  # the path of a socket has at most 107 characters
     path = f"{folder}/s"
     models = ("--model-base-path", model_root / "half_plus_two", "--model-name", "half_plus_two")
-    server = serve(*models, "--grpc-socket-path", path)
+    arguments = "grpc.max_receive_message_length=1000,grpc.primary=a"
+    server = serve(*models, "--grpc-socket-path", path, "--grpc-channel-arguments", arguments)
     for address in (f"unix:{path}", server.grpc):
         with grpc.insecure_channel(address) as channel:
             assert list(half(channel)) == [2.5]
+            assert half(channel, 100).size == 100
+            assert code(half, channel, 1000) == "RESOURCE_EXHAUSTED"
 
 
 def test_many_at_once(limited):

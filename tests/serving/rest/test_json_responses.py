@@ -7,7 +7,7 @@ import pytest
 
 from serving.errors import ServingError
 from serving.inference import Classification
-from serving.rest.json_answers import write_classification, write_columns, write_error, write_regressions, write_rows
+from serving.rest.json_responses import write_classification, write_columns, write_error, write_regressions, write_rows
 from serving.signature import TensorSpec
 
 TYPE_NAMES = {"float32": "float", "float64": "double", "object": "string", "float16": "half"}
