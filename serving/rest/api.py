@@ -18,8 +18,8 @@ from serving.manager.handle import Handle
 from serving.metrics import Metrics
 from serving.model_spec import ModelSpec
 from serving.rest.body import TOO_LARGE, BodyTooLargeError, Disconnected, read_body
-from serving.rest.json_responses import write_classification, write_columns, write_error, write_regressions, write_rows
 from serving.rest.json_examples import read_examples
+from serving.rest.json_responses import write_classification, write_columns, write_error, write_regressions, write_rows
 from serving.rest.json_tensors import read_tensors
 from serving.rest.json_text import request_object
 from serving.rest.metrics_path import metrics_path
