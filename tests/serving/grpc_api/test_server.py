@@ -12,7 +12,7 @@ pytest.importorskip("tensorflow_serving.apis.predict_pb2")
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: E402
 
-from serving.admission.gate import Gate  # noqa: E402
+from serving.admission.admission_control import AdmissionControl  # noqa: E402
 from serving.config import ServerConfig  # noqa: E402
 from serving.errors import ServingError  # noqa: E402
 from serving.grpc_api.server import start_grpc  # noqa: E402
@@ -26,7 +26,7 @@ TIMEOUT = 20
 def start(**settings):
     """Starts a server without models."""
     inference, metrics = SimpleNamespace(models=None), Metrics()
-    return start_grpc(inference, Gate(metrics), ServerConfig(**settings), metrics)
+    return start_grpc(inference, AdmissionControl(metrics), ServerConfig(**settings), metrics)
 
 
 def refusal(**settings) -> str:
