@@ -10,7 +10,7 @@ def not_installed(error: ModuleNotFoundError) -> str:
         >>> not_installed(ModuleNotFoundError(name="mlflow")).partition(";")[0]
         'the Python package mlflow is not installed'
     """
-    # pip ignores the overrides of uv.lock, without which the requirements of TFX contradict each other.
+    # Not `pip install 'vision-tfx[pipeline]'`: pip ignores the overrides of uv.lock, so it fails with glibc below 2.39.
     return (
         f"the Python package {error.name} is not installed; `pip install 'vision-tfx[serving]'` installs the packages "
         f"for `serve` and `predict`; all packages: {INSTALL_ALL}"
