@@ -1,4 +1,4 @@
-"""What lies in serving/deploy: each file is what its reader takes it for, and they agree with each other."""
+"""Files in serving/deploy: each is valid for its reader, and they agree with each other."""
 
 import shutil
 import subprocess
