@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.export import layout
 from components.reporting.station_tracker import metric_entities
-from serving.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
+from serving.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -174,7 +174,7 @@ def default_signature(saved_model: Path) -> Signature:
     from tensorflow.core.protobuf import saved_model_pb2
 
     proto = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
-    return Signature.from_proto(DEFAULT_SIGNATURE, proto.meta_graphs[0].signature_def[DEFAULT_SIGNATURE])
+    return Signature.from_proto(layout.SERVING_DEFAULT, proto.meta_graphs[0].signature_def[layout.SERVING_DEFAULT])
 
 
 def mlflow_signature(signature: Signature) -> "ModelSignature":
