@@ -76,7 +76,7 @@ def write_artifact(root: Path, files: list[bytes], times: int = 1) -> None:
     import tensorflow as tf
 
     from components import features
-    from components.ingest import image_inspection, manifest
+    from components.ingest import manifest
 
     folder = root / f"Split-{features.TRAIN}"
     folder.mkdir(parents=True)
@@ -90,7 +90,7 @@ def write_artifact(root: Path, files: list[bytes], times: int = 1) -> None:
                 writer.write(example.SerializeToString())
         for copy in range(1, times):
             os.link(first, folder / f"data_tfrecord-{shard:05d}-{copy:02d}")
-    row = {**dict.fromkeys(manifest.SCHEMA.names), "split": features.TRAIN, "verdict": image_inspection.OK}
+    row = {**dict.fromkeys(manifest.SCHEMA.names), "split": features.TRAIN, "verdict": features.OK}
     manifest.write_manifest(root, pa.Table.from_pylist([row] * (len(files) * times), schema=manifest.SCHEMA), SIDE)
 
 

@@ -46,14 +46,14 @@ def configuration(preset: str, patches: int, seed: int, share: float, scale: flo
 
 def pretrained(config, examples: str, graph: str, folder: Path) -> Path:
     """Kernels from all training images, without labels."""
-    from components import transform
     from components.input_pipeline import image_data
+    from components.input_pipeline.image_statistics import load_statistics
     from components.reporting import station_tracker
     from components.training import patch_pretraining
 
     size, channels = config.model.image_size, config.model.channels
     training = image_data.load_images(examples, ["train"], size, channels)
-    statistics_ = transform.load_statistics(graph, size, channels)
+    statistics_ = load_statistics(graph, size, channels)
     network = patch_pretraining.pretrain(config, training, statistics_, station_tracker.StationTracker())
     patch_pretraining.save(network, folder)
     return folder
@@ -61,10 +61,10 @@ def pretrained(config, examples: str, graph: str, folder: Path) -> Path:
 
 def errors(config, examples: str, graph: str, kernels: Path | None) -> tuple[int, float, float]:
     """Trains; number of images that have labels, top-1 and top-5 error on test in percent."""
-    from components import transform
     from components.evaluation.classification_metrics import rank_of_label
     from components.ingest.manifest import read_labels, read_manifest
     from components.input_pipeline import image_data
+    from components.input_pipeline.image_statistics import load_statistics
     from components.input_pipeline.label_share import labelled
     from components.reporting import station_tracker
     from components.training import alexnet
@@ -75,7 +75,7 @@ def errors(config, examples: str, graph: str, kernels: Path | None) -> tuple[int
     inputs = TrainingInputs(
         training=image_data.load_images(examples, ["train"], size, channels, names),
         validation=None,
-        statistics=transform.load_statistics(graph, size, channels),
+        statistics=load_statistics(graph, size, channels),
         labels=read_labels(root),
         pretrained=kernels,
     )

@@ -38,12 +38,12 @@ def ours(count: int, turn) -> None:
 
     from components.input_pipeline import image_data
     from components.input_pipeline.crops import CropPlan
+    from components.input_pipeline.image_statistics import ImageStatistics
     from components.reporting.station_tracker import StationTracker
     from components.station_config import StationConfig
     from components.training import backpropagation, checkpoints
     from components.training.alexnet import build
     from components.training.inputs import TrainingInputs
-    from components.transform import ImageStatistics
     from models.config import AlexNetConfig, TrainingConfig
     from models.metrics import TopKError
 

@@ -1,4 +1,4 @@
-"""The stations of the pipeline: TFX components and the plain functions that they wrap."""
+"""Nodes of the pipeline: TFX components, and the plain functions that they call."""
 
 import os
 

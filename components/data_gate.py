@@ -1,46 +1,50 @@
-"""DataGate: the station that stops a run whose data is not fit to be trained on."""
+"""DataGate: the node that stops a run whose data is not fit for training."""
 
 import logging
 import os
 from pathlib import Path
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
-from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact, standard_artifacts
+from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from components import environment
 from components.errors import GateRefused
+from components.features import SPLITS, split_folder
 from components.ingest.data_gates import DataGates
 from components.ingest.data_verdict import Verdict, judge
 from components.ingest.manifest import read_labels, read_manifest, read_quarantine
 
 REPORT_JSON = "data_gate.json"
 REPORT_TEXT = "data_gate.txt"
-_ANOMALIES_FILE = "SchemaDiff.pb"  # ExampleValidator's
+_ANOMALIES_FILE = "SchemaDiff.pb"  # TFX's name
 
 
 class DataVerdict(artifact.Artifact):
-    """The report of a gate that let the data pass.
+    """Artifact type of the report on data that passed the gate.
 
-    * File structure: `{uri}/data_gate.json`, `{uri}/data_gate.txt`.
+    * File structure: `{uri}/data_gate.json` for programs, `{uri}/data_gate.txt` for readers.
     """
 
     TYPE_NAME = "DataVerdict"
 
 
 def check_data(examples: Path, anomalies: Path, gates: DataGates, report: Path, log_dir: Path | None) -> Verdict:
-    """Judges an ingested data set, writes the report, and refuses what is beyond the gates.
+    """Judges an ingested data set, writes the report, and raises an error if a defect exceeds the gates.
 
     Args:
         examples: Folder of the Examples artifact.
         anomalies: Folder of ExampleValidator's ExampleAnomalies artifact.
-        gates: What is tolerated.
-        report: Folder for the report when the data passes.
-        log_dir: Folder for the report in any case; a failed station's outputs are deleted.
+        gates: Tolerated defects.
+        report: Folder for the report.
+        log_dir: Second folder for the report, which survives a refusal: TFX deletes the outputs of a failed node. None
+            writes no second copy.
+
+    Returns:
+        The verdict.
 
     Raises:
-        GateRefused: Something is beyond the gates; the message says what, where and how to cure it.
+        GateRefused: A defect exceeds the gates; the message describes every such defect and its cure.
     """
     verdict = judge(
         read_manifest(examples), read_quarantine(examples), read_labels(examples), read_anomalies(anomalies), gates
@@ -50,16 +54,20 @@ def check_data(examples: Path, anomalies: Path, gates: DataGates, report: Path, 
         (folder / REPORT_JSON).write_text(verdict.to_json(), encoding="utf-8")
         (folder / REPORT_TEXT).write_text(verdict.to_text(), encoding="utf-8")
     if verdict.refusals:
-        where = f" All files are named in {log_dir / REPORT_TEXT}." if log_dir else ""
-        raise GateRefused(verdict.sentence() + where)
+        where = f"; all files are listed in {log_dir / REPORT_TEXT}" if log_dir else ""
+        raise GateRefused(verdict.message() + where)
     return verdict
 
 
 def read_anomalies(folder: Path) -> dict[str, anomalies_pb2.Anomalies]:
-    """What ExampleValidator found, by split."""
+    """Returns the anomalies in an ExampleAnomalies artifact by split.
+
+    Args:
+        folder: Folder of the artifact; a split without a file is left out.
+    """
+    files = {split: folder / split_folder(split) / _ANOMALIES_FILE for split in SPLITS}
     return {
-        path.parent.name.removeprefix("Split-"): anomalies_pb2.Anomalies.FromString(path.read_bytes())
-        for path in sorted(folder.glob(f"Split-*/{_ANOMALIES_FILE}"))
+        split: anomalies_pb2.Anomalies.FromString(path.read_bytes()) for split, path in files.items() if path.is_file()
     }
 
 
@@ -71,14 +79,15 @@ def DataGate(  # noqa: N802 - a component is a class to its users
     gates: Parameter[str],
     fingerprint: Parameter[str],
 ) -> None:
-    """Stops the run when its data is not fit to be trained on; see `check_data`.
+    """Stops the run if its data is not fit for training; see `check_data`.
 
     Args:
-        examples: What ImageExampleGen wrote.
-        anomalies: What ExampleValidator found.
-        verdict: The report of data that passed.
-        gates: JSON of `components.ingest.data_gates.DataGates`.
-        fingerprint: Of this station's source, so that a changed one runs again.
+        examples: Output of ImageExampleGen; read are labels.txt, manifest.parquet and quarantine.jsonl.
+        anomalies: Output of ExampleValidator; read is `Split-<name>/SchemaDiff.pb` of every split.
+        verdict: Report on data that passed, as data_gate.json and data_gate.txt. The same files go to the run's log
+            folder, also for data that was refused.
+        gates: JSON that `DataGates.to_json` wrote.
+        fingerprint: Hash of this node's source code; it makes the node run again after a change.
     """
     log_dir = os.environ.get(environment.LOG_DIR)
     result = check_data(
@@ -88,4 +97,4 @@ def DataGate(  # noqa: N802 - a component is a class to its users
         report=Path(verdict.uri),
         log_dir=Path(log_dir) if log_dir else None,
     )
-    logging.info("Data accepted: %s", result.images)
+    logging.info("data accepted: %s", result.images)

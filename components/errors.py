@@ -1,22 +1,28 @@
-"""The errors a user can cause.
+"""Errors with a message for users.
 
-Each message is one sentence: what, where, cure. The CLI prints it and exits with its code.
+Each message says what happened, where, and how to correct it. The command line prints it and exits with the error's
+exit code.
 """
 
 
 class VisionTfxError(Exception):
-    """Something failed that its message explains; exit code 1."""
+    """Failure that the message explains; exit code 1.
+
+    Example:
+        >>> VisionTfxError.exit_code, UsageError.exit_code, GateRefused.exit_code
+        (1, 2, 3)
+    """
 
     exit_code = 1
 
 
 class UsageError(VisionTfxError):
-    """The command or its arguments are wrong, seen before any work was done; exit code 2."""
+    """Wrong command or arguments, detected before any work was done; exit code 2."""
 
     exit_code = 2
 
 
 class GateRefused(VisionTfxError):  # noqa: N818 - a refusal is a judgement, not an error
-    """A gate judged the data or the model and said no; exit code 3."""
+    """Refusal of the data or of the model by a gate; exit code 3."""
 
     exit_code = 3

@@ -1,4 +1,4 @@
-"""ImageExampleGen: the station that takes a data set of images into the pipeline."""
+"""ImageExampleGen: the node that ingests a data set of images."""
 
 import copy
 import logging
@@ -16,15 +16,14 @@ from tfx.proto import example_gen_pb2
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 
-from components.features import SPLITS
+from components.features import JPEG_QUALITY, SPLITS
 from components.ingest.example_writer import write_examples
-from components.ingest.stored_image import JPEG_QUALITY
 from components.sources.content_hashes import ContentHashes
 from components.sources.datasets import open_source
 from components.sources.source import Source
 
 EXAMPLES = "examples"
-DATA_DIGEST = utils.FINGERPRINT_PROPERTY_NAME  # "input_fingerprint", the stock name
+DATA_DIGEST = utils.FINGERPRINT_PROPERTY_NAME  # "input_fingerprint", as in TFX's own ExampleGen
 
 
 class ImageExampleGenSpec(component_spec.ComponentSpec):
@@ -47,19 +46,22 @@ class ImageExampleGenSpec(component_spec.ComponentSpec):
 
 
 class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):
-    """Before the cache is asked: hashes the data set's files, so that the cache key changes when their content does."""
+    """Hashes the data set's files before the cache is queried, so that the cache key depends on their content.
+
+    Derives from both drivers: a component accepts only a subclass of the first, and the launcher calls the second.
+    """
 
     def __init__(self, metadata_handle: Any):
         base_driver.BaseDriver.__init__(self, metadata_handle)
         ir_base_driver.BaseDriver.__init__(self, metadata_handle)
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
-        """Adds the data set's digest to the execution's properties and to the artifact's."""
+        """Adds the digest of the data set to the properties of the execution and of the artifact."""
         properties = execution_info.exec_properties
         digest = _source(properties).fingerprint(_hashes(properties))
-        logging.info("Digest of %s: %s", properties["data"], digest)
+        logging.info("digest of %s: %s", properties["data"], digest)
         result = driver_output_pb2.DriverOutput()
-        # The data set is prepared now: where its archives were must not be part of the cache key.
+        # The data set is prepared by now, so the folder of its archives must not be part of the cache key.
         for name, value in {**properties, "manual_dir": "", DATA_DIGEST: digest}.items():
             data_types_utils.set_metadata_value(result.exec_properties[name], value)
         artifact = copy.deepcopy(execution_info.output_dict[EXAMPLES][0].mlmd_artifact)
@@ -73,7 +75,7 @@ class Driver(base_driver.BaseDriver, ir_base_driver.BaseDriver):
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Writes the examples; see `components.ingest.example_writer.write_examples`."""
+    """Writes the Examples artifact; see `components.ingest.example_writer.write_examples`."""
 
     def Do(  # noqa: N802 - TFX's name
         self,
@@ -81,11 +83,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Runs on the Beam pipeline that the runner configured."""
+        """Runs `write_examples` with the Beam arguments of the pipeline."""
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(output_dict[EXAMPLES])
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
-        # The file format stays the stock default: readers tell compression from the name, and refuse other formats.
+        # The file format property keeps TFX's default, which readers require; they infer compression from the name.
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         write_examples(
             _source(exec_properties),
@@ -100,24 +102,31 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 class ImageExampleGen(base_beam_component.BaseBeamComponent):
-    """Takes a data set of images in: looks at every image, lists what is broken, cuts the splits that are missing.
+    """Ingests a data set of images: inspects every image, lists broken ones, and cuts the splits that are missing.
 
-    Component `outputs` contains `examples`, a `standard_artifacts.Examples` with the splits train, validation and test
-    as uncompressed TFRecords of `tf.train.Example` (features: `components.features`), and beside them labels.txt,
-    manifest.parquet and quarantine.jsonl. It is cached by the content of the data set's files.
+    The output `examples` is a `standard_artifacts.Examples` with the splits train, validation and test. A change of the
+    content of the data set's files makes the node run again; a change of their times or of their folder does not.
+
+    * File structure: `{uri}/Split-{train,validation,test}/data_tfrecord-*-of-*`, uncompressed TFRecords of
+      `tf.train.Example` (features: `components.features`); `{uri}/labels.txt`, `{uri}/manifest.parquet` and
+      `{uri}/quarantine.jsonl` (see `components.ingest.manifest`).
 
     Args:
         data: "digits", "folder:PATH" or "tfds:NAME[/CONFIG][:VERSION]".
-        cache_dir: Folder for what is remembered between runs: hashes of files (content_hashes.sqlite), the digits.
-        data_dir: Where TFDS data sets are prepared; none means TFDS' own default, ~/tensorflow_datasets.
-        manual_dir: Where the archives are that TFDS does not download by itself; none means TFDS' own default.
-        wordnet_dir: Folder of WordNet 3.0, for words and kinds of classes named by synset; none means neither.
-        stored_size: Pixels; every image is stored as its central square, brought to this size, as JPEG. None keeps the
-            files as they are.
-        validation_share: Part of the images to be cut that becomes the validation split, 0 to 1.
-        test_share: Part of the images to be cut that becomes the test split, 0 to 1.
-        seed: Decides splits and order.
-        fingerprint: Of this station's source, so that a changed one runs again.
+        cache_dir: Folder for files kept between runs: the cache of content hashes (content_hashes.sqlite), the digits.
+        data_dir: Folder of prepared TFDS data sets; None means TFDS' own default, ~/tensorflow_datasets.
+        manual_dir: Folder of archives that TFDS cannot download; None means TFDS' own default.
+        wordnet_dir: Folder of WordNet 3.0, for words and kinds of classes named by synset; None means neither.
+        stored_size: Side in pixels of the square JPEGs to store; None stores the files unchanged.
+        validation_share: Share of the images without a split that becomes the validation split, above 0 and below 1.
+        test_share: Share of the images without a split that becomes the test split, above 0 and below 1.
+        seed: Seed of splits and order.
+        fingerprint: Hash of this node's source code; it makes the node run again after a change.
+
+    Example:
+        >>> node = ImageExampleGen(data="digits", cache_dir="home/cache")
+        >>> node.id, list(node.outputs)
+        ('ImageExampleGen', ['examples'])
     """
 
     SPEC_CLASS = ImageExampleGenSpec

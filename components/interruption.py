@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the second ends a run as the first does, and neither strikes where it would do harm."""
+"""Handling of Ctrl-C and SIGTERM: both end a run alike, and neither interrupts a write that must be completed."""
 
 import contextlib
 import signal
@@ -9,18 +9,18 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-_came: list[int] = []  # signals, while `terminable` is entered
+_received: list[int] = []  # signals received since `interruptible` was entered
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
-    _came.append(number)
+    _received.append(number)
     raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """While the block runs, SIGTERM, which a service manager sends, raises KeyboardInterrupt as Ctrl-C does."""
-    _came.clear()
+def interruptible() -> Iterator[None]:
+    """Within the block, SIGTERM raises KeyboardInterrupt as Ctrl-C does; service managers send SIGTERM."""
+    _received.clear()
     before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
     try:
         yield
@@ -30,35 +30,35 @@ def terminable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def recognised() -> Iterator[None]:
-    """Inside `terminable`: an error that a library made of an interruption becomes KeyboardInterrupt again.
+def interruption_restored() -> Iterator[None]:
+    """Raises KeyboardInterrupt in place of the error that a library made of it; for use within `interruptible`.
 
-    Beam adds the name of its step to any error, and what comes out is a RuntimeError.
+    Beam, for example, appends the name of its step to every error and raises the result as a RuntimeError.
     """
     try:
         yield
     except Exception as error:
-        if _came:
+        if _received:
             raise KeyboardInterrupt from error
         raise
 
 
 @contextlib.contextmanager
-def held() -> Iterator[None]:
-    """A signal that comes while the block runs takes effect at its end; outside the main thread, nothing is done.
+def signals_deferred() -> Iterator[None]:
+    """Defers signals to the end of the block; has no effect outside the main thread, which alone receives signals.
 
-    For writes to a database: an interrupted cursor of sqlite keeps its lock as long as the traceback lives, and
-    whoever then wants to record the interruption waits in vain.
+    For writes to a database: an interrupted cursor of SQLite keeps its lock as long as the traceback exists, so that a
+    later write, such as the record of the interruption, waits in vain.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[tuple[int, FrameType | None]] = []
-    before = {number: signal.signal(number, lambda *signal_: came.append(signal_)) for number in _SIGNALS}
+    deferred: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: deferred.append(number)) for number in _SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0][0])
+        if deferred:
+            signal.raise_signal(deferred[0])

@@ -14,12 +14,12 @@ from components.ingest.manifest import read_labels
 from components.input_pipeline import scaling
 from components.input_pipeline.epoch_order import EpochOrder
 from components.input_pipeline.image_data import ImageData, load_images
+from components.input_pipeline.image_statistics import ImageStatistics, load_statistics
 from components.reporting import progress, station_tracker
 from components.reporting.station_tracker import StationTracker, station_run
 from components.station_config import StationConfig
 from components.training.checkpoints import Checkpoint, Resume, station_checkpoint
 from components.training.finite_loss import FiniteLoss
-from components.transform import ImageStatistics, load_statistics
 from models import factory
 from models.dbn import DBN
 from models.rbm import RBM

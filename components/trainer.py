@@ -10,12 +10,12 @@ from components.export import saved_model
 from components.export.exported_model import ExportedModel
 from components.ingest.manifest import read_labels, read_manifest
 from components.input_pipeline.image_data import load_images, read_records
+from components.input_pipeline.image_statistics import load_statistics
 from components.input_pipeline.label_share import labelled
 from components.reporting.station_tracker import StationTracker, station_run
 from components.station_config import StationConfig
 from components.training.checkpoints import station_checkpoint
 from components.training.inputs import TrainingInputs
-from components.transform import load_statistics
 from models.config import AlexNetConfig, DBNConfig
 
 # Examples stored in the SavedModel for warm-up and replay.

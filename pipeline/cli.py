@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 
+from components.disk import is_full
 from components.errors import UsageError, VisionTfxError
 from pipeline.config import RunConfig
 from pipeline.installation import not_installed
@@ -98,7 +99,7 @@ def _run(words: list[str], debug: bool) -> int:
 
 def explain(error: BaseException) -> str:
     """One sentence on any error: its own if it was made for users, else what lies behind it and the cure."""
-    if any(_disk_full(cause) for cause in _causes(error)):
+    if any(is_full(cause) for cause in _causes(error)):
         return "the disk is full; free some space, or use another with --home DIR, and run the same command again"
     if str(_foreseen(error)):
         return str(_foreseen(error))
@@ -111,12 +112,6 @@ def explain(error: BaseException) -> str:
             return not_installed(cause)
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:500]}; this is unexpected: the same command with --debug shows where"
-
-
-def _disk_full(error: BaseException) -> bool:
-    # Beam and TensorFlow pass an OSError on as text; the other words are sqlite's.
-    texts = ("No space left on device", "database or disk is full")
-    return getattr(error, "errno", None) == errno.ENOSPC or any(text in str(error) for text in texts)
 
 
 def _foreseen(error: BaseException) -> VisionTfxError:

@@ -24,7 +24,7 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
-from components.interruption import held
+from components.interruption import signals_deferred
 from pipeline.cache_reason import why_not_cached
 from pipeline.reports import StationReport, Status
 
@@ -90,7 +90,7 @@ class LocalDag:
         except BaseException:
             # The launcher closes an execution whose executor raised, but leaves it RUNNING after an interruption and
             # after an error of the driver.
-            with held():
+            with signals_deferred():
                 self.discard_unfinished()
             raise
         return self._report(name, started, info.execution_id if info else None)

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import shutil
 import time
 from dataclasses import replace
 from functools import partial
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components import environment
+from components.disk import has_space
 from components.errors import VisionTfxError
-from components.interruption import recognised, terminable
+from components.interruption import interruptible, interruption_restored
 from pipeline.config import RunConfig
 from pipeline.home import Home, new_run_id
 from pipeline.lock import home_lock
@@ -24,9 +24,6 @@ from pipeline.tracking.run_tracker import RunTracker
 
 if TYPE_CHECKING:
     from pipeline.dag import LocalDag
-
-# On a full disk, ML Metadata only reports that it cannot commit; its pages and journal need less than this.
-_FULL_DISK_BYTES = 2**18
 
 
 def run_local(config: RunConfig, screen: Screen | None = None) -> RunResult:
@@ -49,7 +46,7 @@ def run_local(config: RunConfig, screen: Screen | None = None) -> RunResult:
     run_id = new_run_id()
     screen = screen or Screen()
     log_file = home.logs(run_id) / "run.log"
-    with home_lock(home.root, run_id), terminable(), screen.capture(log_file):
+    with home_lock(home.root, run_id), interruptible(), screen.capture(log_file):
         os.environ[environment.LOG_DIR] = str(log_file.parent)
         os.environ[environment.CHECKPOINT_DIR] = str(home.checkpoints / config.name)
         result = _run(config, home, run_id, screen, log_file)
@@ -94,7 +91,7 @@ def _launch_all(dag: "LocalDag", screen: Screen, stations: list[StationReport], 
         progress.listen(partial(screen.progress, name))
         started = time.time()
         try:
-            with recognised():
+            with interruption_restored():
                 report = dag.launch(name)
         except BaseException as error:
             stations.append(_failed(name, started, error))
@@ -114,8 +111,8 @@ def _failed(name: str, started: float, error: BaseException) -> StationReport:
 
 
 def _explained(name: str, error: Exception, log_file: Path) -> Exception:
-    if shutil.disk_usage(log_file.parent).free < _FULL_DISK_BYTES:
-        return OSError(errno.ENOSPC, "No space left on device")
+    if not has_space(log_file.parent):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return VisionTfxError(f"{name} failed: {_one_line(error)}; see the log {log_file}")
 
 

@@ -1,4 +1,4 @@
-"""Judges the data of a run from the record of its ingest and from what ExampleValidator found."""
+"""Verdict on the data of a run, from the record of its ingest and the anomalies that ExampleValidator found."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,24 +8,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components.features import LABEL_NAME, SPLITS
-from components.ingest import image_inspection
+from components.features import BAD_LABEL, LABEL_NAME, OK, SPLITS
 from components.ingest.data_gates import DataGates
-from components.ingest.manifest import BAD_LABEL
 
-_NAMED = 3  # files named in a sentence; the report names all
+_NAMED = 3  # files named in a message; the report names all of them
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be.
+    """Defect of the data.
 
     Args:
         kind: "broken", "leaked", "missing class", "label out of range" or "anomaly".
-        sentence: What was found, how much of it, and where to begin.
+        sentence: Description of the defect with its extent and the first files or classes concerned.
         refused: Whether it stops the run.
-        cure: What to do about it.
-        files: Names of all files concerned.
+        cure: Advice to the user.
+        files: Names of all files or classes concerned.
     """
 
     kind: str
@@ -37,11 +35,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be said of the data.
+    """Result of judging the data.
 
     Args:
-        images: Number of images per split, broken ones not counted.
-        findings: All that was found, tolerated or not.
+        images: Number of usable images per split.
+        findings: All defects, tolerated or not.
+
+    Example:
+        >>> finding = Finding("leaked", "2 of 9 images are in two splits", refused=True, cure="remove one copy")
+        >>> Verdict({"train": 9}, (finding,)).message()
+        'the data was refused: 2 of 9 images are in two splits; cure: remove one copy'
     """
 
     images: dict[str, int]
@@ -49,21 +52,21 @@ class Verdict:
 
     @property
     def refusals(self) -> tuple[Finding, ...]:
-        """The findings that stop the run."""
+        """Findings that stop the run."""
         return tuple(finding for finding in self.findings if finding.refused)
 
-    def sentence(self) -> str:
-        """All refusals with their cures, for one error message."""
+    def message(self) -> str:
+        """Returns all refusals with their cures as one error message."""
         found = "; ".join(finding.sentence for finding in self.refusals)
         cures = "; ".join(dict.fromkeys(finding.cure for finding in self.refusals))
-        return f"The data was refused: {found}. Cure: {cures}."
+        return f"the data was refused: {found}; cure: {cures}"
 
     def to_json(self) -> str:
-        """The whole verdict, every file named."""
+        """Returns the whole verdict with the names of all files as JSON."""
         return json.dumps({"refused": bool(self.refusals), **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
 
     def to_text(self) -> str:
-        """The whole verdict for a reader."""
+        """Returns the whole verdict with the names of all files as text."""
         lines = [f"{'REFUSED' if self.refusals else 'accepted'}: " + _counts(self.images), ""]
         for finding in self.findings:
             lines.append(f"[{'refused' if finding.refused else 'tolerated'}] {finding.sentence} ({finding.cure})")
@@ -78,16 +81,16 @@ def judge(
     anomalies: Mapping[str, anomalies_pb2.Anomalies],
     gates: DataGates,
 ) -> Verdict:
-    """Judges the data.
+    """Judges the data of a run.
 
     Args:
-        manifest: One row per file, see `components.ingest.manifest`.
-        quarantine: The files that were left out, with the reason.
-        labels: Names of the classes, in index order.
-        anomalies: What ExampleValidator found in each split.
-        gates: What is tolerated.
+        manifest: One row per file, with the columns of `components.ingest.manifest.SCHEMA`.
+        quarantine: Files that were left out, each with the manifest's columns and "reason".
+        labels: Names of the classes in index order.
+        anomalies: Anomalies that ExampleValidator found, by split.
+        gates: Tolerated defects.
     """
-    usable = manifest.filter(pc.equal(manifest["verdict"], image_inspection.OK))
+    usable = manifest.filter(pc.equal(manifest["verdict"], OK))
     per_split = {split: pc.sum(pc.equal(usable["split"], split)).as_py() or 0 for split in SPLITS}
     findings = [
         *_bad_labels(quarantine),
@@ -141,7 +144,7 @@ def _missing_classes(usable: pa.Table, labels: Sequence[str], allowed: bool) -> 
     findings = []
     for split in SPLITS:
         there = set(pc.unique(usable.filter(pc.equal(usable["split"], split))["label"]).to_pylist())
-        # The words of a synset hold commas themselves.
+        # Quotes where a name contains a comma itself, as the words of a synset do.
         names = tuple(repr(name) if "," in name else name for index, name in enumerate(labels) if index not in there)
         if names:
             sentence = f"{len(names)} of {len(labels)} classes have no image in the {split} split ({_first(names)})"
@@ -155,13 +158,13 @@ def _anomalies(anomalies: Mapping[str, anomalies_pb2.Anomalies]) -> list[Finding
     for split, found in anomalies.items():
         for feature, info in sorted(found.anomaly_info.items()):
             if feature == LABEL_NAME and _all_unexpected_values(info):
-                continue  # a class that the train split lacks: a finding of its own
+                continue  # a class that the train split lacks; `_missing_classes` reports it
             sentence = f"feature {feature!r} of the {split} split: {info.short_description or info.description}"
             refused = info.severity == anomalies_pb2.AnomalyInfo.ERROR
             findings.append(Finding("anomaly", sentence, refused, "correct the data or the schema"))
         if found.data_missing:
             sentence = f"the {split} split holds no examples"
-            findings.append(Finding("anomaly", sentence, True, "give it images, or a larger share"))
+            findings.append(Finding("anomaly", sentence, True, "add images to the split, or increase its share"))
     return findings
 
 

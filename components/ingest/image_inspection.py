@@ -1,10 +1,10 @@
-"""One look at an encoded image: is it one, is it whole, how large and how bright is it, and which bytes are kept.
+"""Inspection of an encoded image: its format, integrity, size and luminance, and the bytes to store.
 
-Pillow looks, TensorFlow trains and serves, so what is accepted here must decode there. PNG and JPEG files are kept
-byte for byte, because a client sends the same bytes to the served model; what `tf.io.decode_image` cannot read in grey
-and in colour alike (GIF, BMP, TIFF, WebP, CMYK JPEG) is kept as PNG. Where a stored size is asked for,
-everything is brought to it and kept as JPEG (`components.ingest.stored_image`). Orientation tags (EXIF) are ignored, as
-TensorFlow does: width, height and pixels are those of the file as it is.
+Pillow inspects, TensorFlow trains and serves, so an image that passes here must decode there. PNG and JPEG files are
+stored byte for byte, because a client sends the same bytes to the served model. Images that `tf.io.decode_image` cannot
+read in both grey and colour (GIF, BMP, TIFF, WebP, CMYK JPEG) are stored as PNG. With a stored size, every image
+becomes a square JPEG of that size: ImageNet's 1.2 million photographs, 110 KB and 500 x 375 pixels in the mean, become
+31 KB and 256 x 256. Orientation tags (EXIF) are ignored, as TensorFlow ignores them.
 """
 
 import io
@@ -15,34 +15,30 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from components.ingest.stored_image import as_jpeg, central_square, draft
+from components.features import DAMAGED, EMPTY, JPEG_QUALITY, NO_IMAGE, TOO_LARGE, TOO_SMALL
 
-MAX_BYTES = 512 * 2**20  # a file above this is refused unread; 100 million pixels are at most 400 MB uncompressed
+MAX_BYTES = 512 * 2**20  # larger files are rejected unread; 100 million pixels are at most 400 MB uncompressed
 MAX_PIXELS = 100_000_000  # 10,000 x 10,000; the largest image of ImageNet has 13 million
-MIN_SIDE = 2  # pixels; no crop, filter or statistic makes sense of a single row
+MIN_SIDE = 2  # pixels; no crop, filter or statistic makes sense for a single row
 
-# Verdicts of an image, as the manifest has them.
-OK = "ok"
-EMPTY = "empty"
-NO_IMAGE = "no image"
-DAMAGED = "damaged"
-TOO_LARGE = "too large"
-TOO_SMALL = "too small"
-
-# Pillow only warns above 89 million pixels; the limit here refuses, before anything is decoded.
+# Pillow only warns above 89 million pixels; `_open` rejects above MAX_PIXELS before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
 _JPEG = ("JPEG", "MPO")
-_DRAFT_SIDE = 256  # pixels; smaller images are decoded in full size, which is quick
+# Shorter side in pixels up to which luminance is measured at full size; larger JPEGs are decoded at an eighth.
+_DRAFT_SIDE = 256
+# A JPEG is decoded at a half, a quarter or an eighth of its size if that is at least this multiple of the stored size:
+# then the decoder's averaging cannot be told from a resize.
+_DRAFT = 2
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I")
 
 
-class BrokenImage(ValueError):  # noqa: N818 - it says what the file is, as GateRefused says what the gate did
-    """The bytes are not an image that can be trained on.
+class BrokenImage(ValueError):  # noqa: N818 - named after the state of the file, not after an error of the code
+    """Bytes that are not an image fit for training.
 
     Args:
-        verdict: What is wrong, one of EMPTY, NO_IMAGE, DAMAGED, TOO_LARGE, TOO_SMALL.
-        reason: The same in words, with the numbers.
+        verdict: EMPTY, NO_IMAGE, DAMAGED, TOO_LARGE or TOO_SMALL of `components.features`.
+        reason: Explanation with the measured values, for the quarantine file.
     """
 
     def __init__(self, verdict: str, reason: str):
@@ -53,14 +49,13 @@ class BrokenImage(ValueError):  # noqa: N818 - it says what the file is, as Gate
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What is known of a whole image.
+    """Size and luminance of an intact image, and the bytes to store.
 
     Args:
-        width: Pixels, of the file looked at.
-        height: Pixels, of the file looked at.
-        luminance: Mean grey level of what is kept, 0 (black) to 255 (white).
-        data: The encoded bytes to keep, PNG or JPEG; the ones looked at wherever those are PNG or JPEG already, and
-            of the stored size.
+        width: Width of the inspected file in pixels.
+        height: Height of the inspected file in pixels.
+        luminance: Mean grey level of the stored image, 0 (black) to 255 (white).
+        data: Encoded bytes to store, PNG or JPEG; the inspected bytes themselves where no conversion is needed.
     """
 
     width: int
@@ -70,16 +65,28 @@ class ImageInfo:
 
 
 def inspect_image(data: bytes, stored_size: int | None = None) -> ImageInfo:
-    """Looks at encoded image bytes: first at the header only, then, where that is sane, decodes them to the last one.
+    """Inspects the header, and if that is plausible decodes the image to its last byte.
 
     Args:
-        data: The content of an image file of any format that Pillow reads.
-        stored_size: Pixels; every image is kept as a square JPEG of this size, smaller ones enlarged as in AlexNet's
-            paper, so that whoever reads them need not ask what they are. None keeps every size.
+        data: Content of an image file in any format that Pillow reads.
+        stored_size: Side in pixels of the square JPEG to store; smaller images are enlarged, as in AlexNet's paper, so
+            that all stored images are alike. None keeps every image at its own size.
 
     Raises:
-        BrokenImage: The bytes are empty, no image, truncated, damaged, of more than `MAX_PIXELS`, or less than
+        BrokenImage: The bytes are empty, not an image, truncated, damaged, of more than `MAX_PIXELS`, or less than
             `MIN_SIDE` pixels wide or high.
+
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> file = io.BytesIO()
+        >>> Image.new("L", (60, 40), color=128).save(file, "PNG")
+        >>> info = inspect_image(file.getvalue())
+        >>> info.width, info.height, info.luminance, info.data == file.getvalue()
+        (60, 40, 128.0, True)
+        >>> inspect_image(file.getvalue()[:-1])
+        Traceback (most recent call last):
+        components.ingest.image_inspection.BrokenImage: truncated or damaged PNG: ...
     """
     image = _open(data)
     width, height = image.size
@@ -95,19 +102,19 @@ def inspect_image(data: bytes, stored_size: int | None = None) -> ImageInfo:
         else:
             frame = _first_frame(image)
             kept, luminance = _as_png(frame), _luminance(frame)
-    except Exception as error:  # Pillow's decoders raise whatever they stumble over
+    except Exception as error:  # Pillow's decoders raise errors of many types
         raise BrokenImage(DAMAGED, f"truncated or damaged {image.format}: {_one_line(error)}") from error
     return ImageInfo(width, height, luminance, kept)
 
 
 def _open(data: bytes) -> Image.Image:
-    """Reads the header and refuses what is not worth decoding."""
+    """Reads the header and rejects images that must not be decoded."""
     if not data:
         raise BrokenImage(EMPTY, "the file has 0 bytes")
     try:
         image = Image.open(io.BytesIO(data))
-    except Exception as error:  # not only UnidentifiedImageError: a header of the right kind can hold anything
-        raise BrokenImage(NO_IMAGE, f"{len(data)} bytes that are no image of a known format") from error
+    except Exception as error:  # UnidentifiedImageError, and others if the fields of a known header make no sense
+        raise BrokenImage(NO_IMAGE, f"{len(data)} bytes that are not an image of a known format") from error
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise BrokenImage(TOO_LARGE, f"{width} x {height} pixels, more than {MAX_PIXELS:,}")
@@ -117,27 +124,63 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _is_stored(image: Image.Image, size: int) -> bool:
-    """Whether a file is already what `_squared` would make of it, up to the quality of its JPEG."""
+    """Returns whether a file already has the size and format that `_squared` would give it."""
     return image.size == (size, size) and image.format in _JPEG and _decodes_everywhere(image)
 
 
 def _squared(image: Image.Image, size: int) -> tuple[bytes, float]:
-    """The central square as JPEG of a size in pixels, and its mean grey level."""
+    """Returns the central square as a JPEG of `size` pixels a side, and its mean grey level."""
     extent = draft(image, size)
     square = central_square(_first_frame(image), extent, size)
-    return as_jpeg(square), float(np.asarray(_grey(square)).mean())
+    buffer = io.BytesIO()
+    square.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue(), float(np.asarray(_grey(square)).mean())
+
+
+def draft(image: Image.Image, size: int) -> tuple[float, float]:
+    """Lets the decoder of a JPEG reduce it while decoding, by averaging pixels, which is faster than a resize.
+
+    Args:
+        image: Image of any format, not decoded yet.
+        size: Side of the stored square in pixels.
+
+    Returns:
+        Width and height of the image in decoded pixels. They are fractions where the last block of pixels extends
+        beyond the edge of the image.
+    """
+    drafted = image.draft(image.mode, (_DRAFT * size, _DRAFT * size))
+    width, height = drafted[1][2:] if drafted else image.size
+    return width, height
+
+
+def central_square(frame: Image.Image, extent: tuple[float, float], size: int) -> Image.Image:
+    """Cuts out the central square of a frame and resizes it with antialiasing.
+
+    Args:
+        frame: 8-bit image of any mode; transparency is dropped.
+        extent: Width and height of the frame's content in pixels, see `draft`.
+        size: Side of the result in pixels.
+
+    Returns:
+        An image of mode L or RGB.
+    """
+    width, height = extent
+    side = min(extent)
+    left, top = (width - side) / 2, (height - side) / 2
+    opaque = frame.convert("L" if frame.mode in ("1", "L", "LA") else "RGB")
+    return opaque.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
 
 def _decodes_everywhere(image: Image.Image) -> bool:
-    """Whether `tf.io.decode_image` reads the file into one channel and into three."""
+    """Returns whether `tf.io.decode_image` decodes the file to one channel and to three."""
     if image.format == "PNG":
         return True
-    # TensorFlow refuses to make grey of CMYK; MPO is a JPEG with further pictures behind the first.
+    # TensorFlow does not convert CMYK to grey. MPO is a JPEG followed by further images.
     return image.format in _JPEG and image.mode in ("L", "RGB")
 
 
 def _first_frame(image: Image.Image) -> Image.Image:
-    """The first frame in a mode of PNG; what is transparent in a GIF is black, as TensorFlow decodes it."""
+    """Returns the first frame in a mode of PNG; transparent pixels of a GIF become black, as in TensorFlow."""
     if image.format == "GIF":
         rgba = image.convert("RGBA")
         frame = Image.new("RGB", image.size)
@@ -155,26 +198,26 @@ def _as_png(frame: Image.Image) -> bytes:
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    """Grey levels 0 to 255 of an image of any mode."""
+    """Converts an image of any mode to grey levels, 0 to 255."""
     if image.mode in _SIXTEEN_BIT:
-        # Pillow clips 16-bit levels at 255 where TensorFlow keeps their high byte.
+        # Pillow clips 16-bit levels at 255; TensorFlow keeps their high byte.
         return Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
     return image.convert("L")
 
 
 def _luminance(image: Image.Image) -> float:
-    """Mean grey level; decodes the image wholly unless that was done before."""
+    """Returns the mean grey level; decodes the whole image if that was not done before."""
     width, height = image.size
     if image.format in _JPEG and image.mode in ("L", "RGB") and min(image.size) >= _DRAFT_SIDE:
-        # An eighth of the size still reads every byte and keeps the mean (to 1 level), in half the time.
-        width, height = width // 8, height // 8  # without the blocks that hang over the edge
+        # Decoding at an eighth of the size takes half the time, still reads every byte, and keeps the mean to 1 level.
+        width, height = width // 8, height // 8  # without the blocks that extend beyond the edge
         image.draft("L", (width, height))
     image.load()
     return float(np.asarray(_grey(image))[:height, :width].mean())
 
 
 def _check_png(data: bytes) -> None:
-    """Follows the chunks to the last one: Pillow is content without it, and with wrong checksums; TensorFlow is not."""
+    """Checks all chunks up to the last: Pillow tolerates its absence and wrong checksums, TensorFlow does not."""
     start = 8
     kind = b""
     while kind != b"IEND":
@@ -187,7 +230,7 @@ def _check_png(data: bytes) -> None:
 
 
 def _check_jpeg(data: bytes) -> None:
-    """Wants an end-of-image marker behind the last scan: Pillow is content without it, TensorFlow is not."""
+    """Requires an end-of-image marker behind the last scan: Pillow tolerates its absence, TensorFlow does not."""
     if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         raise ValueError("no end-of-image marker")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from components.ingest.image_inspection import OK
+from components.features import OK
 from components.ingest.splitting import seeded_hash
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from components.input_pipeline.epoch_order import EpochOrder
 from components.input_pipeline.image_data import ImageData
-from components.transform import ImageStatistics
+from components.input_pipeline.image_statistics import ImageStatistics
 from models.config import DBNConfig
 
 

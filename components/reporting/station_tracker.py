@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from components import environment
-from components.interruption import held
+from components.interruption import signals_deferred
 
 STATION_TAG = "station"
 MAX_FAILURES = 3  # a locked sqlite file costs 20 s per call before it fails
@@ -78,7 +78,7 @@ class StationTracker:
         if self._client is None or self._failures >= MAX_FAILURES:
             return
         try:
-            with held():
+            with signals_deferred():
                 call(self._client)
         except Exception as error:  # whatever fails, the training matters more than its record
             self._failures += 1
@@ -171,7 +171,7 @@ def _open(station: str) -> StationTracker:
         quiet_mlflow()
         from mlflow import MlflowClient
 
-        with held():
+        with signals_deferred():
             client = MlflowClient(uri)
             experiment = client.get_run(parent).info.experiment_id
             run = client.create_run(experiment, tags=run_tags(parent) | {STATION_TAG: station}, run_name=station)

@@ -35,7 +35,7 @@ def prepared_bytes(data: str, data_dir: str | None) -> int:
     return max((_bytes_of(info.parent) for info in prepared), default=0)
 
 
-def check_room(archives: tuple[Path, Path], data_dir: str | None) -> None:
+def check_space(archives: tuple[Path, Path], data_dir: str | None) -> None:
     """Refuses a disk on which preparing cannot end: TFDS sorts a copy of the images into another one.
 
     Raises:

@@ -10,12 +10,12 @@ from components.export.alexnet import ExportedAlexNet
 from components.figures.classifier_report import log_mistakes
 from components.input_pipeline.crops import CropPlan
 from components.input_pipeline.epoch_order import EpochOrder
+from components.input_pipeline.image_statistics import ImageStatistics
 from components.input_pipeline.mixup import mix
 from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
 from components.training import backpropagation
 from components.training.inputs import TrainingInputs
-from components.transform import ImageStatistics
 from models.alexnet import factory
 from models.alexnet.color_noise import ColorNoise
 from models.alexnet.mean_image import MeanImage

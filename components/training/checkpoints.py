@@ -19,7 +19,7 @@ import numpy as np
 
 from components import environment
 from components.ingest.manifest import MANIFEST_FILE
-from components.interruption import held
+from components.interruption import signals_deferred
 from components.training.plateau import Plateau
 
 # A net of MNIST's size takes 0.05 s to write, an AlexNet with its velocity and its best weights, 720 MB, seconds.
@@ -93,7 +93,7 @@ class Checkpoint:
         self._folder.mkdir(parents=True, exist_ok=True)
         aside, began = self._folder / "state.part.npz", self._clock()
         state = json.dumps({"part": part, "epoch": epoch, "steps": steps, "metadata": metadata})
-        with held():
+        with signals_deferred():
             np.savez(aside, *arrays, state=np.array(state))
             aside.replace(self._folder / _STATE_FILE)
         self.position, self._steps = (part, epoch), steps

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.input_pipeline.image_data import ImageData
+from components.input_pipeline.image_statistics import ImageStatistics
 from components.training.checkpoints import Checkpoint
-from components.transform import ImageStatistics
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from components.figures.layer_report import log_first_kernel
 from components.input_pipeline.crops import CropPlan
 from components.input_pipeline.epoch_order import EpochOrder
 from components.input_pipeline.image_data import ImageData, load_images
+from components.input_pipeline.image_statistics import ImageStatistics, load_statistics
 from components.reporting import progress
 from components.reporting.station_tracker import StationTracker, station_run
 from components.station_config import StationConfig
 from components.training.alexnet import normalization
-from components.transform import ImageStatistics, load_statistics
 from models.alexnet import factory
 from models.alexnet.conv_pretraining import pretrain_convolutions
 from models.config import RBMConfig

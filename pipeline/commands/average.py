@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     add_home(parser)
     given = parser.parse_args(arguments)
     check_name(given.name)
-    from components.interruption import terminable
+    from components.interruption import interruptible
     from components.reporting import progress
     from pipeline.pushed_models.average import average
     from pipeline.pushed_models.members import find_examples, find_members
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     home = Home(Path(given.home).expanduser().resolve())
     members = find_members(home, given.members, given.name)
     run_id = new_run_id()
-    with home_lock(home.root, run_id), terminable(), quiet("Loading TFX, which takes some 20 s") as say:
+    with home_lock(home.root, run_id), interruptible(), quiet("Loading TFX, which takes some 20 s") as say:
         progress.listen(say)
         examples = find_examples(home, members)
         result = average(home, members, examples, given.name, run_id)

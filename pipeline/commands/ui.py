@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.errors import UsageError, VisionTfxError
-from components.interruption import terminable
+from components.interruption import interruptible
 from pipeline.cli import Parser, add_home
 from pipeline.home import Home
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     log_file = home.root / "logs" / "ui.log"
     log_file.parent.mkdir(exist_ok=True)
-    with log_file.open("w") as log, terminable():
+    with log_file.open("w") as log, interruptible():
         # A session of its own: MLflow's launcher does not pass a signal on to the server that it starts.
         server = subprocess.Popen(  # noqa: S603
             server_command(home, given.port), stdout=log, stderr=log, env=environment, start_new_session=True

@@ -210,7 +210,7 @@ def check_folders(config: RunConfig) -> None:
     if config.wordnet_dir is not None:
         WordNet(Path(config.wordnet_dir))
     if imagenet.is_imagenet(config.data) and not imagenet.prepared_bytes(config.data, config.data_dir):
-        imagenet.check_room(imagenet.find_archives(config.data_dir, config.manual_dir), config.data_dir)
+        imagenet.check_space(imagenet.find_archives(config.data_dir, config.manual_dir), config.data_dir)
 
 
 def check_writable(home: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from components import features
 from components.errors import UsageError
 from components.export import layout
-from components.ingest.image_inspection import OK
+from components.features import OK
 from components.ingest.manifest import read_labels, read_manifest, read_stored_size
 from pipeline.home import Home
 from pipeline.pushed_models.pushed_model import PushedModel, newest_model, pushed_model

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec
 
 from components import environment
 from components.errors import VisionTfxError
-from components.interruption import held
+from components.interruption import signals_deferred
 from components.reporting.station_tracker import (
     STATION_TAG,
     metric_entities,
@@ -61,7 +61,7 @@ def _tolerant(method: _Method[_Arguments]) -> _Method[_Arguments]:
         if not self.run_id:
             return
         try:
-            with held():
+            with signals_deferred():
                 method(self, *args, **kwargs)
         except Exception as error:  # any error: a run is worth more than its record
             _log.warning("MLflow failed in %s; the run continues without it: %s", method.__name__.strip("_"), error)
@@ -114,7 +114,7 @@ class RunTracker:
             status = "KILLED"
             raise
         finally:
-            with held():
+            with signals_deferred():
                 self.finish(status)
 
     def start(self, run_id: str) -> str:
@@ -139,7 +139,7 @@ class RunTracker:
         from mlflow import MlflowClient, MlflowException
 
         try:
-            with held():
+            with signals_deferred():
                 create_database(self._home.mlflow_database)
                 self._client = MlflowClient(uri)
                 self.experiment_id = self._open_experiment()

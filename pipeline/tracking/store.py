@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from components.errors import UsageError, VisionTfxError
-from components.interruption import held
+from components.interruption import signals_deferred
 from components.reporting.station_tracker import STATION_TAG, quiet_mlflow
 from pipeline.home import Home
 from pipeline.tracking import registry
@@ -99,7 +99,7 @@ def station_output(home: Home, experiment_id: str, run_id: str, station: str, ke
 
     wanted = f"tags.`mlflow.parentRunId` = '{run_id}' and tags.{STATION_TAG} = '{station}'"
     try:
-        with held():
+        with signals_deferred():
             children = MlflowClient(tracking_uri(home)).search_runs([experiment_id], wanted)
     except MlflowException as error:
         _log.warning("MLflow could not look up the outputs of the run %s: %s", run_id, error)
@@ -123,7 +123,7 @@ def promote(home: Home, name: str, old: int, new: int, pushed_uri: str) -> None:
     from mlflow import MlflowClient, MlflowException
 
     try:
-        with held():
+        with signals_deferred():
             registry.promote(MlflowClient(tracking_uri(home)), name, old, new, pushed_uri)
     except MlflowException as error:
         _log.warning("The champion in MLflow was not moved after the rollback: %s", error)

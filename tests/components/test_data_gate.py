@@ -1,4 +1,4 @@
-"""What the gate refuses, what it tolerates, and what it says."""
+"""DataGate: refused and tolerated defects, and their report."""
 
 import json
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components.data_gate import check_data
 from components.errors import GateRefused
+from components.features import BAD_LABEL
 from components.ingest import manifest
 from components.ingest.data_gates import DataGates
 from components.ingest.data_verdict import judge
@@ -40,7 +41,7 @@ def anomaly(severity, split="train"):
     return {split: found}
 
 
-def test_good_data_passes_without_a_word():
+def test_good_data_passes_without_findings():
     verdict = verdict_of(good_rows())
     assert verdict.findings == ()
     assert verdict.images == {"train": 100, "validation": 100, "test": 100}
@@ -52,8 +53,8 @@ def test_broken_files_beyond_the_share_are_refused_by_name(bad):
     verdict = verdict_of([*good_rows(), row("x/broken.jpg", verdict=bad)])
     [finding] = verdict.refusals
     assert finding.files == (f"x/broken.jpg: it is {bad}",)
-    assert "1 of 301 files (0.33 %, limit 0.1 %) cannot be used (x/broken.jpg" in verdict.sentence()
-    assert "--gates.max-broken-percent" in verdict.sentence()
+    assert "1 of 301 files (0.33 %, limit 0.1 %) cannot be used (x/broken.jpg" in verdict.message()
+    assert "--gates.max-broken-percent" in verdict.message()
 
 
 def test_broken_files_within_the_share_are_tolerated_and_reported():
@@ -65,7 +66,7 @@ def test_broken_files_within_the_share_are_tolerated_and_reported():
 
 def test_the_first_files_are_named_and_all_are_in_the_report():
     verdict = verdict_of([*good_rows(), *(row(f"x/{i}.jpg", verdict="damaged") for i in range(9))])
-    assert "x/2.jpg: it is damaged, and 6 more" in verdict.sentence()
+    assert "x/2.jpg: it is damaged, and 6 more" in verdict.message()
     assert len(json.loads(verdict.to_json())["findings"][0]["files"]) == 9
     assert all(f"x/{i}.jpg" in verdict.to_text() for i in range(9))
 
@@ -103,7 +104,7 @@ def test_a_class_whose_only_files_are_broken_is_missing():
 
 
 def test_a_label_that_is_out_of_range_is_refused_however_few():
-    rows = [*good_rows(100_0), row("x.png", label=7, verdict=manifest.BAD_LABEL)]
+    rows = [*good_rows(100_0), row("x.png", label=7, verdict=BAD_LABEL)]
     [finding] = verdict_of(rows, max_broken_percent=100).refusals
     assert finding.files == ("x.png: it is label out of range",)
 
@@ -111,7 +112,7 @@ def test_a_label_that_is_out_of_range_is_refused_however_few():
 def test_names_with_commas_are_told_apart():
     rows = [row(f"{split}/0.png", split, 0) for split in ("train", "validation", "test")]
     verdict = judge(pa.Table.from_pylist(rows, manifest.SCHEMA), [], ["cat", "a, b", "c, d"], {}, DataGates())
-    assert "2 of 3 classes have no image in the train split ('a, b', 'c, d')" in verdict.sentence()
+    assert "2 of 3 classes have no image in the train split ('a, b', 'c, d')" in verdict.message()
 
 
 def test_a_class_that_train_lacks_is_no_anomaly_besides():
@@ -126,14 +127,14 @@ def test_a_class_that_train_lacks_is_no_anomaly_besides():
 
 def test_anomalies_that_are_errors_are_refused_and_warnings_reported():
     verdict = verdict_of(good_rows(), anomaly(anomalies_pb2.AnomalyInfo.ERROR, "test"))
-    assert "feature 'width' of the test split: Unexpected data type" in verdict.sentence()
+    assert "feature 'width' of the test split: Unexpected data type" in verdict.message()
     verdict = verdict_of(good_rows(), anomaly(anomalies_pb2.AnomalyInfo.WARNING))
     assert (len(verdict.findings), verdict.refusals) == (1, ())
     verdict = verdict_of(good_rows(), {"test": anomalies_pb2.Anomalies(data_missing=True)})
-    assert "the test split holds no examples" in verdict.sentence()
+    assert "the test split holds no examples" in verdict.message()
 
 
-def test_gates_come_back_and_further_ones_stay_out():
+def test_json_holds_the_gates_of_the_data_only():
     @dataclass(frozen=True)
     class AllGates(DataGates):
         max_top1_error: float = 5.0
@@ -143,7 +144,7 @@ def test_gates_come_back_and_further_ones_stay_out():
 
 
 @pytest.fixture
-def stations(tmp_path):
+def artifacts(tmp_path):
     """Folders of an Examples and an ExampleAnomalies artifact; a function that fills them."""
 
     def fill(rows, anomalies):
@@ -161,19 +162,19 @@ def stations(tmp_path):
     return fill
 
 
-def test_the_station_writes_its_report_beside_the_logs_before_it_refuses(stations, tmp_path):
-    arguments = stations([*good_rows(), row("x.jpg", verdict="empty")], anomaly(anomalies_pb2.AnomalyInfo.ERROR))
+def test_the_report_is_written_beside_the_logs_before_a_refusal(artifacts, tmp_path):
+    arguments = artifacts([*good_rows(), row("x.jpg", verdict="empty")], anomaly(anomalies_pb2.AnomalyInfo.ERROR))
     with pytest.raises(GateRefused) as refusal:
         check_data(*arguments)
     report = tmp_path / "logs" / "run" / "data_gate.txt"
-    assert str(refusal.value).endswith(f"All files are named in {report}.")
+    assert str(refusal.value).endswith(f"; all files are listed in {report}")
     assert "\n" not in str(refusal.value)
     assert refusal.value.exit_code == 3
     assert "x.jpg" in report.read_text(encoding="utf-8")
     assert json.loads(report.with_suffix(".json").read_text(encoding="utf-8"))["refused"]
 
 
-def test_the_station_leaves_its_report_when_the_data_passes(stations, tmp_path):
-    check_data(*stations(good_rows(), {}))
+def test_the_report_is_an_artifact_when_the_data_passes(artifacts, tmp_path):
+    check_data(*artifacts(good_rows(), {}))
     assert not json.loads((tmp_path / "report" / "data_gate.json").read_text())["refused"]
     assert (tmp_path / "logs" / "run" / "data_gate.txt").exists()

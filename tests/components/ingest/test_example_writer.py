@@ -1,4 +1,4 @@
-"""From good and bad input to examples: every file is written or listed, and what cannot go on says why."""
+"""Ingest of good and bad files: every file is written or listed, and a failure is explained."""
 
 import errno
 import io
@@ -14,9 +14,12 @@ import tensorflow as tf
 from PIL import Image
 
 from components.errors import GateRefused, VisionTfxError
-from components.features import luminance_band
-from components.ingest import example_writer, manifest
+from components.features import BAD_LABEL, luminance_band
+from components.ingest import example_writer, manifest, shards
 from components.ingest.example_writer import write_examples
+from components.ingest.shard_writer import inspect_item
+from components.ingest.shards import Shard
+from components.ingest.write_errors import user_errors
 from components.sources.content_hashes import ContentHashes
 from components.sources.datasets import open_source
 
@@ -119,7 +122,7 @@ def test_the_same_seed_writes_the_same_bytes_and_another_one_others(data, tmp_pa
 
 
 def test_large_splits_have_several_shards(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(example_writer, "SHARD_IMAGES", 20)
+    monkeypatch.setattr(shards, "SHARD_IMAGES", 20)
     destination, _ = ingest(data, tmp_path)
     names = sorted(path.name for path in (destination / "Split-train").iterdir())
     assert names == [f"data_tfrecord-{index:05d}-of-00003" for index in range(3)]
@@ -174,16 +177,16 @@ def test_the_huge_png_of_the_test_is_one_megabyte():
 def test_a_label_that_is_out_of_range_is_quarantined(data, tmp_path):
     source = open_source(f"folder:{data}", None, tmp_path)
     items = source.items(ContentHashes(tmp_path / "hashes.sqlite"))
-    row, example = example_writer.look_at(items[0]._replace(label=2), source.reader, source.labels, "train")
+    row, example = inspect_item(items[0]._replace(label=2), source.reader, source.labels, "train")
     assert example is None
-    assert row["verdict"] == manifest.BAD_LABEL
+    assert row["verdict"] == BAD_LABEL
     assert row["reason"] == "label 2 is not one of 0 to 1"
 
 
 def test_an_absurdly_large_file_is_not_even_read(data, tmp_path):
     source = open_source(f"folder:{data}", None, tmp_path)
     [item, *_] = source.items(ContentHashes(tmp_path / "hashes.sqlite"))
-    row, example = example_writer.look_at(item._replace(size=2**40), None, source.labels, "train")
+    row, example = inspect_item(item._replace(size=2**40), None, source.labels, "train")
     assert example is None
     assert row["verdict"] == "too large"
 
@@ -192,7 +195,7 @@ def test_not_one_image_is_refused(tmp_path):
     for name in ("a/1.png", "a/2.png", "b/3.png"):
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / name).write_text(name)
-    with pytest.raises(GateRefused, match=r"None of the 3 files .*a/1\.png: 7 bytes that are no image"):
+    with pytest.raises(GateRefused, match=r"none of the 3 files .*a/1\.png: 7 bytes that are not an image"):
         ingest(tmp_path / "data", tmp_path)
     assert list((tmp_path / "examples").iterdir()) == []
 
@@ -200,12 +203,12 @@ def test_not_one_image_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "The disk of .* is full: free some room"),
-        (tf.errors.ResourceExhaustedError(None, None, "x; No space left on device"), "The disk of .* is full"),
-        (PermissionError(errno.EACCES, "Permission denied"), "Cannot write .*: Permission denied"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk of .* is full; free some space"),
+        (tf.errors.ResourceExhaustedError(None, None, "x; No space left on device"), "the disk of .* is full"),
+        (PermissionError(errno.EACCES, "Permission denied"), "cannot write .*: Permission denied"),
     ],
 )
-def test_a_disk_that_does_not_take_it_is_one_sentence_and_leaves_nothing(data, tmp_path, monkeypatch, error, message):
+def test_a_failing_disk_is_one_line_and_leaves_nothing(data, tmp_path, monkeypatch, error, message):
     class Writer:
         def __init__(self, path):
             Path(path).write_bytes(b"half a rec")
@@ -228,7 +231,7 @@ def test_a_disk_that_does_not_take_it_is_one_sentence_and_leaves_nothing(data, t
 
 
 def test_a_truly_full_device_is_recognized():
-    with pytest.raises(VisionTfxError, match="is full"), example_writer._explained(Path("/somewhere")):  # noqa: SIM117
+    with pytest.raises(VisionTfxError, match="is full"), user_errors(Path("/somewhere")):  # noqa: SIM117
         with tf.io.TFRecordWriter("/dev/full") as writer:
             for _ in range(100):
                 writer.write(bytes(100_000))
@@ -236,7 +239,7 @@ def test_a_truly_full_device_is_recognized():
 
 def test_data_that_changes_during_the_run_is_noticed(data, tmp_path, monkeypatch):
     monkeypatch.setattr("components.sources.folder.read_file", lambda item: b"something else")
-    with pytest.raises(VisionTfxError, match=r"\.png changed while it was read"):
+    with pytest.raises(VisionTfxError, match=r"\.png changed since it was listed"):
         ingest(data, tmp_path)
 
 
@@ -244,16 +247,16 @@ def test_lost_rows_are_noticed(data, tmp_path, monkeypatch):
     write_shard = example_writer.write_shard
 
     def forgetful(shard, **options):
-        write_shard(example_writer.Shard(shard.split, shard.index, shard.total, shard.items[1:]), **options)
+        write_shard(Shard(shard.split, shard.index, shard.total, shard.items[1:]), **options)
 
     monkeypatch.setattr(example_writer, "write_shard", forgetful)
     with pytest.raises(VisionTfxError, match="lists 60 files but 57 were written or quarantined"):
         ingest(data, tmp_path)
 
 
-def test_the_error_of_another_process_is_passed_on_by_beam_as_text():
-    text = "Traceback ...\ncomponents.errors.GateRefused: No good: try again. [while running 'Write']\nmore"
-    with pytest.raises(GateRefused, match=r"^No good: try again\.$"), example_writer._explained(Path()):
+def test_an_error_that_beam_passes_on_as_text_is_restored():
+    text = "Traceback ...\ncomponents.errors.GateRefused: no good; try again [while running 'Write']\nmore"
+    with pytest.raises(GateRefused, match=r"^no good; try again$"), user_errors(Path()):
         raise RuntimeError(text)
-    with pytest.raises(RuntimeError, match="nothing known"), example_writer._explained(Path()):
+    with pytest.raises(RuntimeError, match="nothing known"), user_errors(Path()):
         raise RuntimeError("nothing known")

@@ -1,4 +1,4 @@
-"""What is accepted decodes in TensorFlow, what is broken is refused, and what is absurd before it is decoded."""
+"""Accepted images decode in TensorFlow; broken ones are rejected, and absurdly large ones before they are decoded."""
 
 import io
 import struct
@@ -10,15 +10,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.ingest.image_inspection import (
-    DAMAGED,
-    EMPTY,
-    NO_IMAGE,
-    TOO_LARGE,
-    TOO_SMALL,
-    BrokenImage,
-    inspect_image,
-)
+from components.features import DAMAGED, EMPTY, NO_IMAGE, TOO_LARGE, TOO_SMALL
+from components.ingest.image_inspection import BrokenImage, inspect_image
 
 Y, X = np.mgrid[0:40, 0:60]
 PHOTO = Image.fromarray(np.stack([X * 4, Y * 6, (X + Y) * 2], -1).astype(np.uint8))
@@ -87,7 +80,7 @@ def test_png_and_jpeg_are_kept_byte_for_byte(data):
 
 
 @pytest.mark.parametrize("data", [*KEPT.values(), *REENCODED.values()], ids=[*KEPT, *REENCODED])
-def test_what_is_accepted_decodes_in_tensorflow_in_grey_and_in_colour(data):
+def test_accepted_images_decode_in_tensorflow_in_grey_and_in_colour(data):
     info = inspect_image(data)
     grey = decode(info.data, 1)
     assert grey.shape == (info.height, info.width, 1)
@@ -96,12 +89,12 @@ def test_what_is_accepted_decodes_in_tensorflow_in_grey_and_in_colour(data):
 
 
 @pytest.mark.parametrize("name", ["GIF", "GIF with transparency", "animated GIF", "BMP", "WebP"])
-def test_what_is_kept_as_png_has_the_pixels_that_tensorflow_sees_in_the_original(name):
+def test_images_stored_as_png_have_the_pixels_that_tensorflow_decodes_from_the_original(name):
     data = REENCODED[name]
     np.testing.assert_array_equal(decode(inspect_image(data).data, 3), decode(data, 3))
 
 
-def test_a_cmyk_jpeg_has_nearly_the_pixels_that_tensorflow_sees_in_the_original():
+def test_a_cmyk_jpeg_has_nearly_the_pixels_that_tensorflow_decodes_from_the_original():
     data = REENCODED["CMYK JPEG"]
     difference = decode(inspect_image(data).data, 3).astype(int) - decode(data, 3)
     assert np.abs(difference).mean() < 1.5  # levels: two JPEG decoders
@@ -126,7 +119,7 @@ def test_a_cmyk_jpeg_has_nearly_the_pixels_that_tensorflow_sees_in_the_original(
         (encoded(PHOTO.resize((60, 1)), "PNG"), TOO_SMALL),
     ],
 )
-def test_what_is_broken_is_refused_with_a_reason(data, verdict):
+def test_broken_images_are_rejected_with_a_reason(data, verdict):
     with pytest.raises(BrokenImage) as refusal:
         inspect_image(data)
     assert refusal.value.verdict == verdict
@@ -142,7 +135,7 @@ def test_a_damaged_bit_anywhere_in_a_png_is_found():
             inspect_image(bytes(damaged))
 
 
-def test_no_damage_is_accepted_that_tensorflow_refuses():
+def test_no_image_is_accepted_that_tensorflow_cannot_decode():
     random = np.random.default_rng(0)
     sources = [*KEPT.values(), *REENCODED.values()]
     for _ in range(1500):
@@ -165,7 +158,7 @@ def test_no_damage_is_accepted_that_tensorflow_refuses():
         decode(kept, 3)
 
 
-def test_an_absurdly_large_image_is_refused_before_it_is_decoded():
+def test_an_absurdly_large_image_is_rejected_before_it_is_decoded():
     data = one_colour_png(30_000, 30_000)
     started = time.monotonic()
     with pytest.raises(BrokenImage, match="30000 x 30000") as refusal:

@@ -1,4 +1,4 @@
-"""Splits are exact in total, even per class, stable, and never part two copies of an image."""
+"""Splits are exact in total, proportional per class and stable, and never separate two copies of an image."""
 
 import hashlib
 from collections import Counter
@@ -80,5 +80,5 @@ def test_shares_that_leave_a_split_empty_are_refused(validation_share, test_shar
         cut([0] * 10, validation_share, test_share)
 
 
-def test_a_share_that_is_not_used_is_not_judged():
+def test_a_share_that_is_not_used_is_not_checked():
     cut([0] * 10, test_share=0, given=[""] * 8 + ["test"] * 2)

@@ -197,10 +197,10 @@ def test_a_damaged_class_archive_is_one_sentence(manual_dir, tmp_path):
 
 def test_a_disk_without_room_is_refused_beforehand(manual_dir, tmp_path, monkeypatch):
     archives = imagenet.find_archives(None, str(manual_dir))
-    imagenet.check_room(archives, str(tmp_path / "not" / "there"))
+    imagenet.check_space(archives, str(tmp_path / "not" / "there"))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=1000))
     with pytest.raises(UsageError, match=r"0 GiB free, but preparing ImageNet needs 1 GiB: .* --data-dir"):
-        imagenet.check_room(archives, str(tmp_path / "not" / "there"))
+        imagenet.check_space(archives, str(tmp_path / "not" / "there"))
 
 
 def test_what_is_prepared_is_known_by_version(data_dir, tmp_path):

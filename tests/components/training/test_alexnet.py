@@ -12,6 +12,7 @@ from components.errors import VisionTfxError
 from components.export import saved_model
 from components.input_pipeline.epoch_order import EpochOrder
 from components.input_pipeline.image_data import ImageData
+from components.input_pipeline.image_statistics import ImageStatistics
 from components.input_pipeline.mixup import mix
 from components.reporting import progress
 from components.reporting.speed import Speed
@@ -23,7 +24,6 @@ from components.training.checkpoints import Checkpoint
 from components.training.finite_loss import FiniteLoss
 from components.training.inputs import TrainingInputs
 from components.training.plateau import Plateau
-from components.transform import ImageStatistics
 from models.alexnet import alexnet
 from models.config import AlexNetConfig, AugmentationConfig, PatchConfig, RBMConfig, TrainingConfig
 from serving.replay.saved_model import replay

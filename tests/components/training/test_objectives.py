@@ -13,12 +13,12 @@ from components.export import layout, saved_model
 from components.export.classifier import ExportedClassifier
 from components.figures.generation_report import log_generated
 from components.input_pipeline import image_data
+from components.input_pipeline.image_statistics import ImageStatistics
 from components.rbm_pretrainer import pretrain
 from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
 from components.trainer import train, training_module
 from components.training.inputs import TrainingInputs
-from components.transform import ImageStatistics
 from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
 from models.partition import exact_log_partition
 from models.up_down import LabelDBN

@@ -8,13 +8,13 @@ import pytest
 
 from components.input_pipeline.epoch_order import EpochOrder
 from components.input_pipeline.image_data import ImageData
+from components.input_pipeline.image_statistics import ImageStatistics
 from components.rbm_pretrainer import pretrain
 from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
 from components.trainer import train
 from components.training.checkpoints import Checkpoint
 from components.training.inputs import TrainingInputs
-from components.transform import ImageStatistics
 from models.config import DBNConfig, RBMConfig, TrainingConfig, UpDownConfig
 
 EPOCHS = 3

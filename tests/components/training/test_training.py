@@ -14,10 +14,10 @@ from components.errors import VisionTfxError
 from components.export import saved_model as export
 from components.export.classifier import ExportedClassifier
 from components.input_pipeline import image_data, scaling
+from components.input_pipeline.image_statistics import ImageStatistics
 from components.reporting.station_tracker import StationTracker
 from components.station_config import StationConfig
 from components.training.inputs import TrainingInputs
-from components.transform import ImageStatistics
 from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
 
 ROOT = Path(__file__).parents[3]

@@ -1,4 +1,4 @@
-"""Large images are brought to one size at ingest: the right part, antialiased, from every format."""
+"""Images stored at one size: the central square, antialiased, from every format."""
 
 import io
 
@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.ingest.image_inspection import DAMAGED, BrokenImage, inspect_image
-from components.ingest.stored_image import central_square, draft
+from components.features import DAMAGED
+from components.ingest.image_inspection import BrokenImage, central_square, draft, inspect_image
 
 SIZE = 64
 
@@ -66,7 +66,7 @@ def test_fine_stripes_become_grey_not_other_stripes():
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_what_has_the_size_already_is_kept_byte_for_byte(mode):
+def test_a_jpeg_of_the_stored_size_is_kept_byte_for_byte(mode):
     data = encoded(photo(SIZE, SIZE).convert(mode), "JPEG")
     assert inspect_image(data, SIZE).data == data
 
