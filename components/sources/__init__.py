@@ -1,1 +1,1 @@
-"""Sources of images: folders, TFDS, ImageNet archives, the bundled digits."""
+"""Sources of images: class folders, TensorFlow Datasets, ImageNet's archives, the bundled digits."""

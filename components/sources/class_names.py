@@ -1,4 +1,4 @@
-"""Names that people read for classes that are named by synset, and what kind of thing each class is."""
+"""Readable names of classes that are named by synset, and the kind of each class."""
 
 import logging
 from pathlib import Path
@@ -7,40 +7,38 @@ from typing import NamedTuple
 from components.sources.source import Source
 from components.sources.wordnet import OTHER, WordNet, is_synset
 
-WORDS_FILE = "words.txt"  # beside the class folders: name of the class, tab, words
+WORDS_FILE = "words.txt"  # beside the class folders; per line the name of a class, a tab, and its words
 
 
 class ClassNames(NamedTuple):
-    """Names of the classes in index order, and for each its kind; no kinds where none are known."""
+    """Names of the classes in index order, and the kind of each; no kinds if they are unknown."""
 
     labels: tuple[str, ...]
     kinds: tuple[str, ...]
 
 
 def class_names(source: Source, folder: Path | None, wordnet_dir: str | None) -> ClassNames:
-    """The names of a source's classes with words behind them: "n01440764" becomes "n01440764 tench, Tinca tinca".
+    """Returns the names of a source's classes with words appended: "n01440764 tench, Tinca tinca" for "n01440764".
 
-    The name itself stays, for words alone are not unique: ImageNet has two cranes.
+    The name itself stays because words alone are not unique: ImageNet has two classes called crane.
 
     Args:
         source: The data set.
-        folder: Where a words.txt may lie; its words go before WordNet's.
-        wordnet_dir: Folder of WordNet 3.0; none means no words of it and no kinds.
+        folder: Folder that may contain words.txt, whose words take precedence over WordNet's; None means no such file.
+        wordnet_dir: Folder of WordNet 3.0; None adds no words from WordNet and no kinds.
 
     Raises:
-        UsageError: The folder holds no WordNet, or not the one of the classes.
+        UsageError: The folder does not contain WordNet, or contains another version.
     """
     words = _words_file(folder / WORDS_FILE) if folder else {}
     synsets = [label for label in source.labels if is_synset(label)]
     if not wordnet_dir:
         if len(synsets) == len(source.labels) and not words.keys() & set(synsets):
-            logging.info(
-                "The classes of %s are WordNet's: --wordnet-dir gives them names that people read", source.name
-            )
+            logging.info("the classes of %s are named by synset; --wordnet-dir adds readable names", source.name)
         return ClassNames(_joined(source.labels, words), ())
     wordnet = WordNet(Path(wordnet_dir))
     if not synsets:
-        logging.warning("No class of %s is named by synset: --wordnet-dir has no effect", source.name)
+        logging.warning("no class of %s is named by synset; --wordnet-dir has no effect", source.name)
         return ClassNames(_joined(source.labels, words), ())
     words = {synset: wordnet.words(synset) for synset in synsets} | words
     kinds = tuple(wordnet.kind(label) if is_synset(label) else OTHER for label in source.labels)

@@ -1,4 +1,4 @@
-"""SHA-256 of files, remembered: an unchanged million files are not read again."""
+"""Cache of the SHA-256 of files, so that a million unchanged files are not read again."""
 
 import contextlib
 import hashlib
@@ -13,55 +13,66 @@ from typing import NamedTuple
 
 from components.errors import UsageError
 
-_BATCH = 1024  # files hashed between two commits: so much work at most is lost by an interruption
-_SETTLED_NS = 2_000_000_000  # a file changed within the last 2 s may change again without its time telling
+_BATCH = 1024  # files hashed between two commits; an interruption loses at most their hashes
+_SETTLED_NS = 2_000_000_000  # a file modified within the last 2 s may change again without a new modification time
 
 
 class Content(NamedTuple):
-    """What a file holds: its SHA-256 (32 bytes) and its length in bytes."""
+    """Content of a file: its SHA-256 (32 bytes) and its length in bytes."""
 
     sha256: bytes
     size: int
 
 
 class ContentHashes:
-    """Remembers the SHA-256 of files by path, size, time of change (ns) and inode, in a small sqlite file.
+    """SHA-256 of files, cached in an SQLite file by path, size, modification time (ns) and inode.
 
     Args:
-        path: The sqlite file; it and its folder are made when missing.
+        path: The SQLite file; the file and its folder are created if missing.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     image = Path(folder, "1.png")
+        ...     _ = image.write_bytes(b"1234")
+        ...     next(ContentHashes(Path(folder, "cache", "hashes.sqlite")).of([str(image)])).size
+        4
     """
 
     def __init__(self, path: Path):
         self._path = path
 
     def of(self, files: Iterable[str]) -> Iterator[Content]:
-        """The contents of the files, in their order; only new and changed ones are read.
+        """Yields the content of each file, in order; reads only new and changed files.
+
+        Args:
+            files: Paths of the files.
 
         Raises:
-            UsageError: A file cannot be read, or the memory cannot be written.
+            UsageError: A file cannot be read, or the cache cannot be written.
         """
         remaining = iter(files)
-        with contextlib.closing(self._open()) as memory, ThreadPoolExecutor() as pool:
+        with contextlib.closing(self._open()) as cache, ThreadPoolExecutor() as pool:
             while batch := list(islice(remaining, _BATCH)):
-                yield from _hash_batch(memory, pool, batch)
+                yield from _hash_batch(cache, pool, batch)
 
     def _open(self) -> sqlite3.Connection:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            memory = sqlite3.connect(self._path, timeout=60)  # seconds; another run may be writing
-            memory.execute(
+            cache = sqlite3.connect(self._path, timeout=60)  # seconds; another run may be writing
+            cache.execute(
                 "CREATE TABLE IF NOT EXISTS files"
                 " (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB)"
             )
         except (OSError, sqlite3.Error) as error:
             raise UsageError(
-                f"Cannot write {self._path} ({error}): give a --home that is writable and on a disk with room."
+                f"cannot write {self._path}: {error}; choose a writable folder with free space with --home"
             ) from error
-        return memory
+        return cache
 
 
 class _State(NamedTuple):
-    """What tells that a file is still the one that was hashed."""
+    """Attributes of a file that change when it is modified or replaced."""
 
     path: bytes
     size: int
@@ -69,16 +80,17 @@ class _State(NamedTuple):
     inode: int
 
 
-def _hash_batch(memory: sqlite3.Connection, pool: ThreadPoolExecutor, batch: Sequence[str]) -> list[Content]:
+def _hash_batch(cache: sqlite3.Connection, pool: ThreadPoolExecutor, batch: Sequence[str]) -> list[Content]:
     states = [_state(path) for path in batch]
-    hashes = [_recall(memory, state) for state in states]
-    unknown = [index for index, known in enumerate(hashes) if known is None]
+    cached = [_look_up(cache, state) for state in states]
+    missing = [index for index, sha256 in enumerate(cached) if sha256 is None]
     settled = time.time_ns() - _SETTLED_NS
-    for index, sha256 in zip(unknown, pool.map(_sha256, [batch[index] for index in unknown]), strict=True):
-        hashes[index] = sha256
+    hashed = dict(zip(missing, pool.map(_sha256, [batch[index] for index in missing]), strict=True))
+    for index, sha256 in hashed.items():
         if states[index].mtime_ns < settled:
-            memory.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (*states[index], sha256))
-    memory.commit()
+            cache.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (*states[index], sha256))
+    cache.commit()
+    hashes = [hashed[index] if sha256 is None else sha256 for index, sha256 in enumerate(cached)]
     return [Content(sha256, state.size) for sha256, state in zip(hashes, states, strict=True)]
 
 
@@ -87,12 +99,12 @@ def _state(path: str) -> _State:
         status = Path(path).stat()
     except OSError as error:
         raise _unreadable(path, error) from error
-    # An inode may have 64 unsigned bits; sqlite has 63.
+    # An inode may have 64 unsigned bits; SQLite's integers have 63 and a sign.
     return _State(os.fsencode(Path(path).absolute()), status.st_size, status.st_mtime_ns, status.st_ino & (2**63 - 1))
 
 
-def _recall(memory: sqlite3.Connection, state: _State) -> bytes | None:
-    row = memory.execute(
+def _look_up(cache: sqlite3.Connection, state: _State) -> bytes | None:
+    row = cache.execute(
         "SELECT sha256 FROM files WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?", state
     ).fetchone()
     return row[0] if row else None
@@ -107,4 +119,4 @@ def _sha256(path: str) -> bytes:
 
 
 def _unreadable(path: str, error: OSError) -> UsageError:
-    return UsageError(f"Cannot read {path}: {error.strerror}; make it readable or take it out of the data.")
+    return UsageError(f"cannot read {path}: {error.strerror}; make it readable or remove it from the data set")

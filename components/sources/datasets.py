@@ -1,4 +1,4 @@
-"""From the name of a data set to its source. Light: the heavy sources are imported when they are asked for."""
+"""Lookup of a data set by its name. Light: the heavy sources are imported only if a name requires them."""
 
 from pathlib import Path
 
@@ -17,19 +17,26 @@ def open_source(
     manual_dir: str | None = None,
     wordnet_dir: str | None = None,
 ) -> Source:
-    """Finds a data set by its name.
+    """Opens a data set by its name.
 
     Args:
         data: "digits" (scikit-learn's 1,797 handwritten digits), "folder:PATH" (class folders, see
             `components.sources.folder`) or "tfds:NAME[/CONFIG][:VERSION]" (TensorFlow Datasets).
-        data_dir: Where TFDS data sets are prepared; none means TFDS' own default, ~/tensorflow_datasets.
-        cache_dir: Where the PNG files of the digits are written once.
-        manual_dir: Where the archives are that TFDS does not download by itself; none means its default.
-        wordnet_dir: Folder of WordNet 3.0, for words and kinds of classes named by synset; none means neither.
+        data_dir: Folder of prepared TFDS data sets; None means TFDS' own default, ~/tensorflow_datasets.
+        cache_dir: Folder for the PNG files of the digits, written once.
+        manual_dir: Folder of archives that TFDS cannot download; None means TFDS' own default.
+        wordnet_dir: Folder of WordNet 3.0, for words and kinds of classes named by synset; None means neither.
 
     Raises:
-        UsageError: The name means nothing, or what it names is not there or no image classification data set.
+        UsageError: The name is unknown, or the data set does not exist or is not an image classification data set.
         VisionTfxError: A download failed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     source = open_source("digits", None, Path(folder))
+        ...     source.labels, len(source.files())
+        (('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'), 1797)
     """
     source = _opened(data, data_dir, cache_dir, manual_dir)
     folder = source.root if isinstance(source, FolderSource) else None
@@ -46,7 +53,7 @@ def _opened(data: str, data_dir: str | None, cache_dir: Path, manual_dir: str | 
     if kind == "folder" and rest:
         return FolderSource(Path(rest).expanduser(), name=data)
     if kind == "tfds" and rest:
-        from components.sources.tfds import TfdsSource  # tensorflow: 12 s
+        from components.sources.tfds import TfdsSource  # TensorFlow: 12 s
 
         return TfdsSource(rest, data_dir, manual_dir)
-    raise UsageError(f"Unknown data {data!r}: write digits, folder:PATH or tfds:NAME.")
+    raise UsageError(f"unknown data set {data!r}; use digits, folder:PATH or tfds:NAME")

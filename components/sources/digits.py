@@ -1,4 +1,4 @@
-"""The bundled data: scikit-learn's 1,797 handwritten digits as PNG files in class folders."""
+"""The bundled data set: scikit-learn's 1,797 handwritten digits as PNG files in class folders."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from components.errors import VisionTfxError
 
 
 def write_digits(folder: Path) -> Path:
-    """Writes the digits as `<folder>/<digit>/<number>.png` (8 x 8 pixels, grey, 0 to 255), unless they are there.
+    """Writes the digits as `<folder>/<digit>/<number>.png` (8 x 8 pixels, grey, 0 to 255), unless the folder exists.
 
-    They are written beside the folder and renamed at the end: a folder of that name is complete.
+    The files are written to a temporary folder, which is renamed at the end: an existing folder is complete.
 
     Args:
-        folder: Where they shall be; its parent is made when missing.
+        folder: Folder to create; its parent is created if missing.
 
     Returns:
         The folder.
@@ -32,7 +32,8 @@ def write_digits(folder: Path) -> Path:
             _rename(complete, folder)
     except OSError as error:
         raise VisionTfxError(
-            f"Cannot write the digits to {folder} ({error.strerror}): give a --home that is writable and has room."
+            f"cannot write the digits to {folder}: {error.strerror}; choose a writable folder with free space with "
+            "--home"
         ) from error
     return folder
 
@@ -42,7 +43,7 @@ def _write_all(folder: Path) -> None:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    # 17 grey levels, 0 to 16, black ink as 16: the darkest becomes 255, as in MNIST.
+    # Ink is 16 in levels from 0 to 16; it becomes 255, as in MNIST.
     levels = (digits.images * (255 / 16)).round().astype("uint8")
     for number, (pixels, digit) in enumerate(zip(levels, digits.target, strict=True)):
         path = folder / str(digit) / f"{number:04d}.png"
@@ -54,6 +55,6 @@ def _rename(complete: Path, folder: Path) -> None:
     try:
         os.rename(complete, folder)  # noqa: PTH104 - atomic, unlike shutil.move
     except OSError:
-        if not folder.is_dir():  # else another run was quicker, with the same files
+        if not folder.is_dir():  # otherwise a simultaneous run wrote the same files first
             raise
         shutil.rmtree(complete)

@@ -1,11 +1,11 @@
-"""A folder of class folders as a data set. Standard library only: the command line checks a folder before it starts.
+"""Source for a folder of class folders. Standard library only: the command line checks the folder before a run.
 
-    flowers/rose/1.jpg, flowers/tulip/2.jpg              splits are cut
+    flowers/rose/1.jpg, flowers/tulip/2.jpg              the splits are cut
     flowers/train/rose/1.jpg, flowers/val/rose/2.jpg     split folders: train, val (or validation), test
 
-A `val/` without a `test/` is the test split, as in ImageNet, and validation is cut from train. Class folders are
-searched to any depth. Names that begin with a dot and files without an image's extension are passed over. Class names
-are compared and written in Unicode's composed form (NFC), so that a copy from macOS has the same classes.
+A `val/` without a `test/` is the test split, as in ImageNet, and the validation split is cut from train. Class folders
+are searched to any depth. Names that begin with a dot and files without the extension of an image are ignored. Class
+names are compared and written in Unicode's composed form (NFC), so that a copy from macOS has the same classes.
 """
 
 import logging
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from components.errors import UsageError
-from components.features import TEST, TRAIN, VALIDATION
+from components.features import TRAIN
 from components.sources.content_hashes import ContentHashes
 from components.sources.source import Item, Source
+from components.sources.split_names import SPLIT_NAMES, complete_splits
 
-SPLIT_FOLDERS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
 IMAGE_EXTENSIONS = frozenset(
     [".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp"]
     + [f".p{kind}m" for kind in "pgbn"]
@@ -28,7 +28,13 @@ IMAGE_EXTENSIONS = frozenset(
 
 
 class ClassFolder(NamedTuple):
-    """One folder of images of one class: its split ("" where none is given), its class and where it is."""
+    """Folder of images of one class.
+
+    Args:
+        split: "train", "validation" or "test"; "" if the split of its images is still to be cut.
+        label_name: Name of the class.
+        path: The folder.
+    """
 
     split: str
     label_name: str
@@ -36,14 +42,14 @@ class ClassFolder(NamedTuple):
 
 
 class FolderSource(Source):
-    """Images in class folders.
+    """Source for the images in class folders.
 
     Args:
-        root: The folder.
-        name: What it is called in messages.
+        root: Folder of the class folders, or of split folders that contain class folders.
+        name: Name of the data set in messages.
 
     Raises:
-        UsageError: See `class_folders`.
+        UsageError: See `check_folder`.
     """
 
     def __init__(self, root: Path, name: str):
@@ -52,16 +58,16 @@ class FolderSource(Source):
         folders = class_folders(root)
         self.labels = label_names(folders)
         self._index = {label: number for number, label in enumerate(self.labels)}
-        # Plain strings: a million Path objects would weigh 600 MB.
+        # Strings, because a million Path objects would take 600 MB.
         self._files = [(folder, path) for folder in folders for path in _image_files(folder.path)]
         _refuse_empty_classes(root, self.labels, {folder.label_name for folder, _ in self._files})
 
     def files(self) -> Sequence[tuple[str, str]]:
-        """All image files, by split, class and name."""
+        """Returns all image files, sorted by split, class and name."""
         return [(self._name_of(path), path) for _, path in self._files]
 
     def items(self, hashes: ContentHashes) -> list[Item]:
-        """All images; their SHA-256 are those of the files."""
+        """Lists all images; see `Source.items`."""
         found = hashes.of(path for _, path in self._files)
         return [
             Item(
@@ -72,7 +78,7 @@ class FolderSource(Source):
 
     @property
     def reader(self) -> Callable[[Item], bytes]:
-        """Reads a file's content."""
+        """`read_file`."""
         return read_file
 
     def _name_of(self, path: str) -> str:
@@ -80,21 +86,35 @@ class FolderSource(Source):
 
 
 def read_file(item: Item) -> bytes:
-    """The content of an image file."""
+    """Returns the content of an image file.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     return Path(item.path).read_bytes()
 
 
 def check_folder(path: str | Path) -> tuple[str, ...]:
-    """Looks whether a folder can be a data set: its class folders, and one image file in each. Fast: reads no image.
+    """Checks that a folder is a data set: finds its class folders and one image file in each, but reads no image.
 
     Args:
-        path: The folder.
+        path: Folder of the class folders, or of split folders that contain class folders.
 
     Returns:
-        The class names, in index order.
+        The class names in index order.
 
     Raises:
-        UsageError: See `class_folders`; or a class without image files.
+        UsageError: See `class_folders`; or a class has no image file.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("tulip/1.jpg", "rose/2.jpg"):
+        ...         file = Path(folder, name)
+        ...         file.parent.mkdir()
+        ...         file.touch()
+        ...     check_folder(folder)
+        ('rose', 'tulip')
     """
     root = Path(path).expanduser()
     folders = class_folders(root)
@@ -105,11 +125,15 @@ def check_folder(path: str | Path) -> tuple[str, ...]:
 
 
 def class_folders(root: Path) -> list[ClassFolder]:
-    """Finds the class folders below a folder, and the splits they belong to.
+    """Finds the class folders below a folder and the splits that they belong to.
+
+    Args:
+        root: Folder of the class folders, or of split folders that contain class folders.
 
     Raises:
-        UsageError: The folder is missing, no folder, unreadable, empty, without class folders, with one class only, or
-            with classes that differ only in case; two folders claim the same split.
+        UsageError: The folder does not exist, is a file, is unreadable, is empty, has no class folders, has only one
+            class, has classes that differ only in case, has a class with a control character in its name, or has two
+            folders for one split.
     """
     splits = _split_folders(root)
     if not splits:
@@ -124,34 +148,30 @@ def class_folders(root: Path) -> list[ClassFolder]:
 
 
 def label_names(folders: Sequence[ClassFolder]) -> tuple[str, ...]:
-    """The names of the classes in index order, which is the order of their code points."""
+    """Returns the names of the classes in index order, which is the order of their code points."""
     return tuple(sorted({folder.label_name for folder in folders}))
 
 
 def printable(name: str) -> str:
-    """A file name as Unicode text: composed (NFC), with a mark in place of bytes that are not UTF-8."""
+    """Returns a file name as composed Unicode (NFC), with U+FFFD in place of bytes that are not UTF-8."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Split name -> folder where the folder is laid out by splits, nothing where it holds class folders itself."""
+    """Maps splits (see `complete_splits`) to their folders; empty if the root contains class folders itself."""
     folders = _subfolders(root)
-    named = [path for path in folders if path.name.casefold() in SPLIT_FOLDERS]
-    train = [path for path in named if SPLIT_FOLDERS[path.name.casefold()] == TRAIN]
-    if not train or not _subfolders(train[0]):  # a class may well be called "train"
+    named = {path: SPLIT_NAMES[path.name.casefold()] for path in folders if path.name.casefold() in SPLIT_NAMES}
+    train = [path for path, split in named.items() if split == TRAIN]
+    if not train or not _subfolders(train[0]):  # a class may be called "train"
         return {}
-    splits: dict[str, Path] = {}
-    for path in named:
-        split = SPLIT_FOLDERS[path.name.casefold()]
-        if split in splits:
-            raise UsageError(f"{root} holds both {splits[split].name}/ and {path.name}/: keep one {split} folder.")
-        splits[split] = path
-    if passed_over := [path.name for path in folders if path not in named]:
-        logging.warning("%s is laid out by splits; passed over: %s", root, ", ".join(passed_over))
-    if VALIDATION in splits and TEST not in splits:
-        splits[TEST] = splits.pop(VALIDATION)
-    # An empty name says that the splits that are missing are cut from here.
-    return {"" if split == TRAIN and len(splits) < 3 else split: path for split, path in splits.items()}
+    seen: dict[str, Path] = {}
+    for path, split in named.items():
+        twin = seen.setdefault(split, path)
+        if twin != path:
+            raise UsageError(f"{root} contains both {twin.name}/ and {path.name}/; keep one {split} folder")
+    if ignored := [path.name for path in folders if path not in named]:
+        logging.warning("%s contains split folders; ignored: %s", root, ", ".join(ignored))
+    return {split: path for path, split in complete_splits(named).items()}
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -160,21 +180,19 @@ def _subfolders(folder: Path) -> list[Path]:
             path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))
         )
     except FileNotFoundError as error:
-        raise UsageError(f"The data folder {folder} does not exist: check the path after folder:.") from error
+        raise UsageError(f"the data folder {folder} does not exist; correct the path behind folder:") from error
     except NotADirectoryError as error:
-        raise UsageError(f"{folder} is a file: give the folder that holds one folder of images per class.") from error
+        raise UsageError(f"{folder} is a file; use the folder that contains one folder of images per class") from error
     except OSError as error:
-        raise UsageError(
-            f"The data folder {folder} cannot be read: {error.strerror}; change its permissions."
-        ) from error
+        raise UsageError(f"cannot read the data folder {folder}: {error.strerror}; change its permissions") from error
 
 
 def _image_files(folder: Path) -> Iterator[str]:
-    """Files with an image's extension below a folder, in a fixed order."""
+    """Yields the files with the extension of an image below a folder, in a fixed order."""
 
     def refuse(error: OSError) -> None:
         raise UsageError(
-            f"The data folder {error.filename} cannot be read: {error.strerror}; change its permissions."
+            f"cannot read the data folder {error.filename}: {error.strerror}; change its permissions"
         ) from error
 
     for path, folders, names in os.walk(folder, onerror=refuse):
@@ -187,20 +205,18 @@ def _image_files(folder: Path) -> Iterator[str]:
 def _refuse_bad_classes(root: Path, splits: dict[str, Path], labels: Sequence[str]) -> None:
     layout = "one folder of images per class, at least two"
     if not labels:
-        what = "is empty" if not any(root.iterdir()) else "holds no class folders"
-        raise UsageError(f"The data folder {root} {what}: put into it {layout}.")
+        state = "is empty" if not any(root.iterdir()) else "contains no class folders"
+        raise UsageError(f"the data folder {root} {state}; put {layout}, into it")
     if len(labels) == 1:
-        raise UsageError(f"The data folder {root} holds one class only, {labels[0]!r}: a classifier needs {layout}.")
+        raise UsageError(f"the data folder {root} contains only one class, {labels[0]!r}; a classifier needs {layout}")
     seen: dict[str, str] = {}
     for label in labels:
         if not label.isprintable():
-            raise UsageError(f"The class folder {label!r} in {root} has a control character in its name: rename it.")
+            raise UsageError(f"the class folder {label!r} in {root} has a control character in its name; rename it")
         twin = seen.setdefault(label.casefold(), label)
         if twin != label:
             where = " and ".join(str(folder) for folder in splits.values())
-            raise UsageError(
-                f"The classes {twin!r} and {label!r} in {where} differ only in case: rename or merge them."
-            )
+            raise UsageError(f"the classes {twin!r} and {label!r} in {where} differ only in case; rename or merge them")
 
 
 def _refuse_empty_classes(root: Path, labels: Sequence[str], filled: set[str]) -> None:
@@ -208,5 +224,5 @@ def _refuse_empty_classes(root: Path, labels: Sequence[str], filled: set[str]) -
         more = f" and {len(empty) - 3} more" if len(empty) > 3 else ""
         names = ", ".join(repr(label) for label in empty[:3]) + more
         raise UsageError(
-            f"No image files (.png, .jpg, ...) in class folder {names} of {root}: add some or remove the folder."
+            f"no image files (.png, .jpg, ...) in class folder {names} of {root}; add images or remove the folder"
         )

@@ -1,7 +1,7 @@
-"""What a data set is to the stations: a list of images, each with its label, its split and the place of its bytes.
+"""Interface of a data set to the pipeline: a list of images, each with its label, its split and the place of its bytes.
 
-A source lists; it does not hold. An `Item` says in which file and where in it the encoded bytes are, so that a list of
-a million images is a few hundred megabytes and any worker can read any image by itself.
+A source lists images and holds none. An `Item` names the file and the offset of the encoded bytes, so that a list of a
+million images takes a few hundred megabytes, and any worker can read any image.
 """
 
 import abc
@@ -13,16 +13,16 @@ from components.sources.content_hashes import ContentHashes
 
 
 class Item(NamedTuple):
-    """One image of a source.
+    """Entry for one image of a source.
 
     Args:
-        name: Its path below the data folder, or its TFDS id.
-        label: Index into the source's labels; a TFDS record may hold one that is out of range.
-        split: "train", "validation" or "test" where the source says so; "" where it is still to be cut.
-        sha256: Of the encoded bytes, 32 bytes.
-        size: Length of the encoded file in bytes.
-        path: The file that holds it.
-        offset: Where its record begins in a file of many, in bytes; 0 in a file of its own.
+        name: Path below the data folder, or TFDS id.
+        label: Index into the source's labels; a TFDS record may hold an index that is out of range.
+        split: "train", "validation" or "test"; "" for an image whose split is still to be cut.
+        sha256: SHA-256 of the encoded bytes, 32 bytes.
+        size: Length of the encoded image in bytes.
+        path: File that holds the image.
+        offset: Offset of the image's record in a file of many, in bytes; 0 in a file of one image.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Item(NamedTuple):
 
 
 class Source(abc.ABC):
-    """A data set that was found and can be listed.
+    """Data set that was found and can be listed.
 
-    Args:
-        name: What it is called in messages, as in "folder:flowers".
-        labels: Names of the classes, in index order.
-        kinds: What each class is a kind of, in index order, such as "dog"; empty where that is not known.
+    Attributes:
+        name: Name in messages, such as "folder:flowers".
+        labels: Names of the classes in index order.
+        kinds: Kind of each class in index order, such as "dog"; empty if unknown.
     """
 
     name: str
@@ -49,26 +49,33 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def files(self) -> Sequence[tuple[str, str]]:
-        """The files whose content decides every example: (name within the data set, path), in a fixed order."""
+        """Returns the files that determine all examples, as (name within the data set, path) in a fixed order."""
 
     @abc.abstractmethod
     def items(self, hashes: ContentHashes) -> list[Item]:
-        """All images, in a fixed order.
+        """Lists all images in a fixed order.
+
+        Args:
+            hashes: Cache of the content hashes of files.
 
         Raises:
-            UsageError: A file cannot be read, or is not what it was when the data set was prepared.
+            UsageError: A file cannot be read, or is damaged.
         """
 
     @property
     @abc.abstractmethod
     def reader(self) -> Callable[[Item], bytes]:
-        """Gives the encoded bytes of an image; small when pickled, for it travels to the workers.
+        """Function that returns the encoded bytes of an image; small when pickled, because workers receive it.
 
-        It raises OSError when the file cannot be read any more.
+        It raises OSError if the file cannot be read any more.
         """
 
     def fingerprint(self, hashes: ContentHashes) -> str:
-        """Digest of labels, kinds, file names and file contents (hexadecimal), the same wherever the data set lies."""
+        """Returns a hexadecimal digest of labels, kinds, file names and file contents, independent of the location.
+
+        Args:
+            hashes: Cache of the content hashes of files.
+        """
         digest = hashlib.sha256("\n".join((*self.labels, *self.kinds)).encode())
         names, paths = zip(*self.files(), strict=True)
         for name, content in zip(names, hashes.of(paths), strict=True):

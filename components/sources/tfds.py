@@ -1,10 +1,9 @@
-"""Any image classification data set of TensorFlow Datasets, read record by record from its prepared files.
+"""Source for image classification data sets of TensorFlow Datasets, read record by record from the prepared files.
 
-The records hold the encoded images, which TFDS' own readers would decode or pass on in one stream; here each is found
-by its file and offset, so that it can be read alone, in any order, untouched.
+TFDS' own readers decode the images or return them in one stream. This source finds each record by file and offset, so
+that any worker can read any encoded image unchanged.
 """
 
-import errno
 import hashlib
 import logging
 import os
@@ -19,35 +18,36 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from components.disk import is_full
 from components.errors import UsageError, VisionTfxError
-from components.features import TEST, TRAIN, VALIDATION
+from components.features import TEST, TRAIN
 from components.sources.content_hashes import ContentHashes
 from components.sources.imagenet import check_archives, find_archives, is_imagenet
 from components.sources.source import Item, Source
+from components.sources.split_names import SPLIT_NAMES, complete_splits
 
-_SPLITS = {"train": TRAIN, "val": VALIDATION, "validation": VALIDATION, "test": TEST}
 _FILE_NAME_FEATURES = ("file_name", "filename", "image/filename", "image/file_name")
-_RECORD_HEADER = struct.Struct("<QI")  # length of the record in bytes, checksum of the length
+_RECORD_HEADER = struct.Struct("<QI")  # length of the record in bytes, checksum of that length
 _RECORD_FOOTER = 4  # bytes: checksum of the record
-_DOWNLOAD_HOST = "storage.googleapis.com"  # TFDS asks it about every data set before it downloads
+_DOWNLOAD_HOST = "storage.googleapis.com"  # TFDS queries it before every download
 
 
 class TfdsSource(Source):
-    """A prepared data set of TFDS; it is downloaded and prepared where that was not done.
+    """Source for a data set of TFDS; downloads and prepares it first if necessary.
 
-    As in a folder, a validation split without a test split is the test split. A test split without labels (ImageNet's)
-    is passed over.
+    As in a folder, a validation split without a test split is the test split. A test split without labels, such as
+    ImageNet's, is ignored.
 
     Args:
-        name: NAME[/CONFIG][:VERSION] as TFDS has it, e.g. "mnist" or "mnist_corrupted/fog:1.0.0".
-        data_dir: Where data sets are prepared; none means TFDS' default, ~/tensorflow_datasets.
-        manual_dir: Where the archives are that TFDS does not download by itself; none means TFDS' default,
-            <data_dir>/downloads/manual. Of no use once the data set is prepared.
+        name: TFDS' NAME[/CONFIG][:VERSION], such as "mnist" or "mnist_corrupted/fog:1.0.0".
+        data_dir: Folder of prepared data sets; None means TFDS' own default, ~/tensorflow_datasets.
+        manual_dir: Folder of archives that TFDS cannot download; None means TFDS' own default,
+            <data_dir>/downloads/manual. Ignored if the data set is already prepared.
 
     Raises:
-        UsageError: TFDS knows no such data set, or it is not one of images with one label each; ImageNet's archives
-            are missing or are not the official ones.
-        VisionTfxError: It could not be downloaded.
+        UsageError: The data set is unknown to TFDS, its examples are not images with one label each, or ImageNet's
+            archives are missing or not the official ones.
+        VisionTfxError: Download or preparation failed.
     """
 
     def __init__(self, name: str, data_dir: str | None, manual_dir: str | None = None):
@@ -64,36 +64,36 @@ class TfdsSource(Source):
         }
         stored_as = builder.info.file_format.value
         if stored_as != "tfrecord":
-            raise UsageError(f"{self.name} in {self._folder} is stored as {stored_as}: prepare it as tfrecord.")
+            raise UsageError(f"{self.name} in {self._folder} is stored as {stored_as}; prepare it as tfrecord")
         self.labels = tuple(features[self._label_feature].names)
 
     @cached_property
     def splits(self) -> dict[str, str]:
-        """TFDS split -> "train", "validation" or "test", or "" for what the missing ones are cut from."""
-        named = {split: _SPLITS[split] for split in self._split_files if split in _SPLITS}
+        """Names of TFDS splits, and the pipeline's split for each; see `complete_splits`.
+
+        Raises:
+            UsageError: Of several splits none is called train.
+        """
+        named = {split: SPLIT_NAMES[split] for split in self._split_files if split in SPLIT_NAMES}
         if len(self._split_files) == 1:
             return dict.fromkeys(self._split_files, "")
         if TRAIN not in named.values():
-            raise UsageError(f"{self.name} has no train split, only {', '.join(self._split_files)}: choose another.")
+            raise UsageError(f"{self.name} has no train split, only {', '.join(self._split_files)}; choose another")
         unlabelled = [split for split, name in named.items() if name == TEST and self._is_unlabelled(split)]
         for split in unlabelled:
             del named[split]
-        if passed_over := sorted(set(self._split_files) - set(named)):
-            logging.warning("%s: splits passed over: %s", self.name, ", ".join(passed_over))
-        if TEST not in named.values():
-            named = {split: TEST if name == VALIDATION else name for split, name in named.items()}
-        if len(set(named.values())) < 3:
-            named = {split: "" if name == TRAIN else name for split, name in named.items()}
-        return named
+        if ignored := sorted(set(self._split_files) - set(named)):
+            logging.warning("%s: ignored splits: %s", self.name, ", ".join(ignored))
+        return complete_splits(named)
 
     def files(self) -> Sequence[tuple[str, str]]:
-        """The shards of the splits that are used, and the description of the features."""
+        """Returns the shards of the splits that are not ignored, and the description of the features."""
         shards = [path for split in self.splits for path in self._split_files[split]]
         described = [str(self._folder / "features.json")]
         return [(f"{self._dataset}/{Path(path).name}", path) for path in described + shards]
 
     def items(self, hashes: ContentHashes) -> list[Item]:
-        """Reads all shards once, several at a time, of each one record at a time."""
+        """Reads all shards once to list their images, several shards at a time; see `Source.items`."""
         shards = [(path, name) for split, name in self.splits.items() for path in self._split_files[split]]
         with ThreadPoolExecutor() as pool:
             return [
@@ -102,7 +102,7 @@ class TfdsSource(Source):
 
     @property
     def reader(self) -> Callable[[Item], bytes]:
-        """Reads the encoded image of one record."""
+        """`read_image` for the data set's image feature."""
         return partial(read_image, image_feature=self._image_feature)
 
     def _items_of_shard(self, path: str, split: str) -> Iterator[Item]:
@@ -127,7 +127,16 @@ class TfdsSource(Source):
 
 
 def read_image(item: Item, image_feature: str) -> bytes:
-    """The encoded image of one record of a shard."""
+    """Returns the encoded image of one record of a shard.
+
+    Args:
+        item: The image.
+        image_feature: Name of the feature that holds the image.
+
+    Raises:
+        OSError: The shard cannot be read.
+        UsageError: The shard is truncated or damaged.
+    """
     with Path(item.path).open("rb") as shard:
         shard.seek(item.offset)
         return _image_of(_parse(_read_record(shard, item.path)), image_feature)
@@ -138,7 +147,7 @@ def _prepared_builder(name: str, data_dir: str | None, manual_dir: str | None) -
         builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, AssertionError, ValueError, OSError) as error:
         raise UsageError(
-            f"TensorFlow Datasets has no data set tfds:{name} ({_first_line(error)}): check name, config and version."
+            f"TensorFlow Datasets has no data set tfds:{name} ({_first_line(error)}); check name, config and version"
         ) from error
     if not builder.is_prepared():
         if is_imagenet(f"tfds:{name}"):
@@ -149,25 +158,27 @@ def _prepared_builder(name: str, data_dir: str | None, manual_dir: str | None) -
 
 def _download(builder: Any, name: str, manual_dir: str | None) -> None:
     where = f"tfds:{name} is not prepared in {builder.data_dir}"
-    cure = "prepare it on a machine with a network and give its folder as --data-dir"
+    cure = "prepare it on a host with a network and pass its folder as --data-dir"
     instructions = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     if instructions:
-        said = " ".join(instructions.split())
-        cure = f"give the folder of its archives, complete and undamaged, as --manual-dir (TFDS says: {said})"
+        advice = " ".join(instructions.split())
+        cure = f"pass the folder of its archives, complete and undamaged, as --manual-dir (advice of TFDS: {advice})"
     elif not urllib.request.getproxies() and not _resolves(_DOWNLOAD_HOST):
-        # TFDS itself would try ten times: 204 seconds of silence were measured.
-        raise VisionTfxError(f"{where} and cannot be downloaded, for there is no network: {cure}.")
+        # TFDS itself would try ten times and report nothing for 204 seconds (measured).
+        raise VisionTfxError(f"{where} and cannot be downloaded without a network; {cure}")
     tfds.disable_progress_bar()
-    logging.info("Downloading and preparing tfds:%s", name)
+    logging.info("downloading and preparing tfds:%s", name)
     try:
         builder.download_and_prepare(
-            # Nobody offers a prepared copy of what must be fetched by hand.
+            # No prepared copies exist of data sets that users must download themselves.
             download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=not instructions)
         )
-    except Exception as error:  # whatever the data set's own code raises
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
-            raise VisionTfxError(f"{where} and its disk is full: free some room or give another --data-dir.") from error
-        raise VisionTfxError(f"{where} and preparing it failed ({_first_line(error)}): {cure}.") from error
+    except Exception as error:  # the data set's own code may raise any error
+        if is_full(error):
+            raise VisionTfxError(
+                f"{where} and its disk is full; free some space, or choose another disk with --data-dir"
+            ) from error
+        raise VisionTfxError(f"{where} and preparing it failed ({_first_line(error)}); {cure}") from error
 
 
 def _resolves(host: str) -> bool:
@@ -182,17 +193,18 @@ def _one_feature(name: str, features: Any, kind: type) -> str:
     found = [key for key, feature in features.items() if isinstance(feature, kind)]
     if len(found) == 1:
         return found[0]
-    # More than one image or label: "image" and "label" are what nearly all data sets call the ones to learn from.
+    # Of several images or labels, nearly all data sets call those of the classification task "image" and "label".
     usual = {tfds.features.Image: "image", tfds.features.ClassLabel: "label"}[kind]
     if usual in found:
         return usual
     raise UsageError(
-        f"{name} is no image classification data set: of {', '.join(features)} none is its {usual}; choose another."
+        f"{name} is not an image classification data set: none of its features {', '.join(features)} is its {usual}; "
+        "choose another"
     )
 
 
 def _records(path: str) -> Iterator[tuple[int, bytes]]:
-    """Offset (bytes) and content of every record of a TFRecord file."""
+    """Yields the offset in bytes and the content of every record of a TFRecord file."""
     with Path(path).open("rb") as shard:
         end = shard.seek(0, os.SEEK_END)
         offset = shard.seek(0)
@@ -206,7 +218,7 @@ def _read_record(shard: Any, path: str) -> bytes:
     length = _RECORD_HEADER.unpack(header)[0] if len(header) == _RECORD_HEADER.size else None
     record = shard.read(length) if length is not None and length < 2**31 else b""
     if len(record) != length or len(shard.read(_RECORD_FOOTER)) != _RECORD_FOOTER:
-        raise UsageError(f"{path} is truncated or damaged: delete its folder and prepare the data set again.")
+        raise UsageError(f"{path} is truncated or damaged; delete its folder and prepare the data set again")
     return record
 
 

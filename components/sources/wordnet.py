@@ -1,7 +1,7 @@
-"""WordNet 3.0, whose nouns name ImageNet's classes: n01440764 is the noun at byte 1440764 of data.noun.
+"""Reader for the nouns of WordNet 3.0, which name ImageNet's classes: n01440764 is at byte 1440764 of data.noun.
 
-Standard library only. The files are in Debian's package wordnet-base (/usr/share/wordnet) and, as WordNet-3.0.tar.gz,
-at https://wordnet.princeton.edu.
+Standard library only. The files are part of Debian's package wordnet-base (/usr/share/wordnet) and of
+WordNet-3.0.tar.gz at https://wordnet.princeton.edu.
 """
 
 import re
@@ -12,7 +12,7 @@ from components.errors import UsageError
 
 OTHER = "other"
 
-# What a class may be a kind of, the more special of two equally near ones first.
+# Kinds of classes by their synset; of two that are equally near, the more specific one comes first.
 KINDS = {
     "n02084071": "dog",
     "n02120997": "feline",
@@ -50,18 +50,26 @@ _HYPERNYMS = ("@", "@i")
 
 
 def is_synset(name: str) -> bool:
-    """Whether a class is named as ImageNet's are: n and eight digits."""
+    """Returns whether a class is named by synset, as in ImageNet: n and eight digits."""
     return _SYNSET.fullmatch(name) is not None
 
 
 class WordNet:
-    """The nouns of WordNet 3.0.
+    """Nouns of WordNet 3.0.
 
     Args:
-        folder: The folder with data.noun.
+        folder: Folder that contains data.noun.
 
     Raises:
-        UsageError: It has no such file, or it cannot be read.
+        UsageError: The file does not exist or cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> line = "00000000 05 n 02 tench 0 Tinca_tinca 0 001 @ 02512053 n 0000 | freshwater dace-like game fish"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "data.noun").write_text(line)
+        ...     WordNet(Path(folder)).words("n00000000")
+        'tench, Tinca tinca'
     """
 
     def __init__(self, folder: Path):
@@ -71,23 +79,29 @@ class WordNet:
                 pass
         except OSError as error:
             raise UsageError(
-                f"There is no WordNet in {folder} ({self._path.name}: {error.strerror}): give the folder with "
-                "data.noun as --wordnet-dir; Debian's package wordnet-base has it in /usr/share/wordnet."
+                f"no WordNet in {folder} ({self._path.name}: {error.strerror}); pass the folder that contains "
+                "data.noun as --wordnet-dir; Debian's package wordnet-base has it in /usr/share/wordnet"
             ) from error
 
     def words(self, synset: str) -> str:
-        """The words of a synset, such as "tench, Tinca tinca".
+        """Returns the words of a synset, such as "tench, Tinca tinca".
+
+        Args:
+            synset: Name of the synset, such as "n01440764".
 
         Raises:
-            UsageError: There is no such noun: the files are of another version.
+            UsageError: The synset does not exist, because the files are of another version.
         """
         return ", ".join(self._noun(synset).words)
 
     def kind(self, synset: str) -> str:
-        """What a synset is a kind of, a value of `KINDS`: the nearest one up the hypernyms, or `OTHER`.
+        """Returns the kind of a synset: the value of `KINDS` for its nearest hypernym or itself, or `OTHER`.
+
+        Args:
+            synset: Name of the synset, such as "n01440764".
 
         Raises:
-            UsageError: There is no such noun.
+            UsageError: The synset does not exist, because the files are of another version.
         """
         level, seen = [synset], set()
         while level:
@@ -102,7 +116,7 @@ class WordNet:
             file.seek(int(synset[1:]))
             fields = file.readline().decode("ascii", "replace").partition(" | ")[0].split()
         if len(fields) < 5 or fields[0] != synset[1:]:
-            raise UsageError(f"{self._path} has no noun {synset}: give the files of WordNet 3.0, not of another one.")
+            raise UsageError(f"{self._path} has no noun {synset}; use the files of WordNet 3.0, not of another version")
         count = int(fields[3], 16)
         words = tuple(word.replace("_", " ") for word in fields[4 : 4 + 2 * count : 2])
         # Pointers are four fields each: symbol, offset, part of speech, source and target.
@@ -114,7 +128,7 @@ class WordNet:
 
 
 class _Noun(NamedTuple):
-    """The words of a synset, and the synsets that it is a kind of."""
+    """Words and hypernyms of a synset."""
 
     words: tuple[str, ...]
     hypernyms: tuple[str, ...]

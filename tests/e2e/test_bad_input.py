@@ -57,13 +57,13 @@ def one_class_in_train(root: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "what", "cure"),
     [
-        (missing, "does not exist", "check the path"),
-        (a_file, "is a file", "give the folder"),
+        (missing, "does not exist", "correct the path"),
+        (a_file, "is a file", "use the folder"),
         (empty, "is empty", "one folder of images per class"),
-        (images_without_classes, "holds no class folders", "one folder of images per class"),
-        (one_class, "one class only, 'cat'", "at least two"),
-        (one_class_in_train, "one class only, 'cat'", "at least two"),
-        (an_empty_class, "No image files", "add some or remove the folder"),
+        (images_without_classes, "contains no class folders", "one folder of images per class"),
+        (one_class, "only one class, 'cat'", "at least two"),
+        (one_class_in_train, "only one class, 'cat'", "at least two"),
+        (an_empty_class, "no image files", "add images or remove the folder"),
         (differing_in_case, "'Cat' and 'cat'", "rename or merge"),
     ],
 )

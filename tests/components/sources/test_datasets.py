@@ -1,5 +1,6 @@
-"""Sources: what is found in a folder and in TFDS, what is refused at once, and what is remembered."""
+"""Folders and digits as sources: listed images, refused folders, cached content hashes."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,6 @@ import pytest
 from PIL import Image
 
 from components.errors import UsageError, VisionTfxError
-from components.sources import content_hashes
 from components.sources.content_hashes import ContentHashes
 from components.sources.datasets import check_folder, open_source
 
@@ -99,7 +99,7 @@ def test_class_names_may_have_spaces_and_any_letters(tmp_path, hashes):
     }  # fmt: skip
 
 
-def test_junk_is_passed_over_and_nested_folders_are_searched(flowers, hashes):
+def test_junk_is_ignored_and_nested_folders_are_searched(flowers, hashes):
     for junk in (".DS_Store", "rose/.DS_Store", "rose/Thumbs.db", "words.txt", "rose/boxes.txt", ".git/x.png"):
         (flowers / junk).parent.mkdir(exist_ok=True)
         (flowers / junk).write_text("junk")
@@ -150,20 +150,20 @@ def make_control_character(root):
         (make_file, "is a file"),
         (make_empty, "is empty"),
         (make_flat, "no class folders"),
-        (make_one_class, "one class only, 'rose'"),
+        (make_one_class, "only one class, 'rose'"),
         (make_case_twins, "'Rose' and 'rose' .* differ only in case"),
-        (make_empty_class, "No image files .* 'tulip'"),
+        (make_empty_class, "no image files .* 'tulip'"),
         (make_both_validations, "both val/ and validation/"),
         (make_control_character, "control character"),
     ],
 )
-def test_a_bad_folder_is_refused_at_once_in_one_sentence(tmp_path, make, message):
+def test_a_bad_folder_is_refused_at_once_in_one_line(tmp_path, make, message):
     root = tmp_path / "data"
     make(root)
     with pytest.raises(UsageError, match=message) as refusal:
         check_folder(root)
     assert str(tmp_path) in str(refusal.value)
-    assert str(refusal.value).endswith(".")
+    assert not str(refusal.value).endswith(".")
     assert "\n" not in str(refusal.value)
     with pytest.raises(UsageError, match=message):
         open_source(f"folder:{root}", None, tmp_path)
@@ -174,7 +174,7 @@ def test_a_folder_without_permission_is_refused(flowers, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "iterdir", refuse)  # the tests may run as root, whom no permission stops
-    with pytest.raises(UsageError, match="cannot be read: Permission denied"):
+    with pytest.raises(UsageError, match=r"cannot read the data folder .*: Permission denied"):
         check_folder(flowers)
 
 
@@ -187,18 +187,18 @@ def test_a_class_folder_without_permission_is_refused(flowers, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(UsageError, match="rose cannot be read: Permission denied"):
+    with pytest.raises(UsageError, match=r"cannot read the data folder .*rose: Permission denied"):
         check_folder(flowers)
 
 
 def test_a_file_that_cannot_be_read_is_named(flowers, hashes):
     (flowers / "rose" / "gone.png").symlink_to(flowers / "nowhere.png")
     source = open_source(f"folder:{flowers}", None, flowers)
-    with pytest.raises(UsageError, match=r"Cannot read .*gone\.png"):
+    with pytest.raises(UsageError, match=r"cannot read .*gone\.png"):
         source.items(hashes)
 
 
-def test_check_folder_answers_with_the_classes_and_needs_nothing_heavy(flowers):
+def test_check_folder_returns_the_classes_and_imports_nothing_heavy(flowers):
     command = (
         "import sys; from components.sources.datasets import check_folder; print(*check_folder(sys.argv[1]));"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'numpy', 'PIL', 'pyarrow')))"
@@ -208,8 +208,8 @@ def test_check_folder_answers_with_the_classes_and_needs_nothing_heavy(flowers):
 
 
 @pytest.mark.parametrize("data", ["mnist", "folder:", "tfds:", "s3://bucket", ""])
-def test_a_name_that_means_nothing_is_refused(data, tmp_path):
-    with pytest.raises(UsageError, match="write digits, folder:PATH or tfds:NAME"):
+def test_an_unknown_name_is_refused(data, tmp_path):
+    with pytest.raises(UsageError, match="use digits, folder:PATH or tfds:NAME"):
         open_source(data, None, tmp_path)
 
 
@@ -230,28 +230,40 @@ def test_the_fingerprint_is_that_of_the_content(flowers, hashes, tmp_path):
     assert fingerprint(tmp_path / "moved") != first
 
 
-def test_unchanged_files_are_not_read_again(flowers, hashes, monkeypatch):
-    paths = sorted(str(path) for path in flowers.rglob("*.png"))
-    for path in paths:
-        os.utime(path, (1, 1))
-    before = list(hashes.of(paths))
-    monkeypatch.setattr(content_hashes, "_sha256", lambda path: pytest.fail(f"{path} was read again"))
-    assert list(hashes.of(paths)) == before
-    os.utime(paths[0])
-    monkeypatch.setattr(content_hashes, "_sha256", lambda path: b"new")
-    assert [content.sha256 for content in hashes.of(paths)] == [b"new"] + [content.sha256 for content in before[1:]]
+def overwrite(path, modified_ns):
+    """Changes the first byte in place; size and inode stay, and the modification time is given."""
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(modified_ns, modified_ns))
+    return hashlib.sha256(content).digest()
 
 
-def test_a_file_that_may_still_be_changing_is_read_again(flowers, hashes, monkeypatch):
-    path = str(flowers / "rose" / "1.png")
+def test_unchanged_files_are_not_read_again(flowers, hashes):
+    first, *others = sorted(flowers.rglob("*.png"))
+    for path in (first, *others):
+        os.utime(path, ns=(1, 1))
+    before = list(hashes.of(map(str, (first, *others))))
+    # A change that no attribute of the file shows would be seen only by reading the file.
+    overwrite(first, modified_ns=1)
+    assert list(hashes.of(map(str, (first, *others)))) == before
+    changed = overwrite(first, modified_ns=2)
+    assert [content.sha256 for content in hashes.of(map(str, (first, *others)))] == [
+        changed, *(content.sha256 for content in before[1:])
+    ]  # fmt: skip
+
+
+def test_a_file_that_may_still_be_changing_is_read_again(flowers, hashes):
+    path = flowers / "rose" / "1.png"
     now = time.time_ns()
     os.utime(path, ns=(now, now))
-    list(hashes.of([path]))
-    monkeypatch.setattr(content_hashes, "_sha256", lambda path: b"read again")
-    assert next(hashes.of([path])).sha256 == b"read again"
+    list(hashes.of([str(path)]))
+    changed = overwrite(path, modified_ns=now)
+    assert next(hashes.of([str(path)])).sha256 == changed
 
 
-def test_hashes_that_cannot_be_remembered_are_a_users_error(flowers, tmp_path):
+def test_a_cache_that_cannot_be_written_is_a_users_error(flowers, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="--home"):
         list(ContentHashes(tmp_path / "file" / "hashes.sqlite").of([]))

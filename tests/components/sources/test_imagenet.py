@@ -1,4 +1,4 @@
-"""ImageNet from archives laid out as the official ones, through TFDS' own builder, to stored examples."""
+"""ImageNet: from archives laid out like the official ones, through TFDS' own builder, to stored examples."""
 
 import io
 import shutil
@@ -128,7 +128,7 @@ def test_labels_are_the_thousand_synsets_and_validation_has_them_by_number(inges
     assert rows["ILSVRC2012_val_00000003.JPEG"] == "n02105855"
 
 
-def test_all_are_stored_as_squares_and_the_manifest_says_how(ingested):
+def test_all_images_are_stored_as_squares_and_the_manifest_records_it(ingested):
     destination, _ = ingested
     for feature in read(destination):
         data = feature["image"].bytes_list.value[0]
@@ -160,9 +160,7 @@ def test_missing_archives_are_named_with_their_source(manual_dir, tmp_path):
     folder = copy_of(manual_dir, tmp_path)
     (folder / imagenet.VALIDATION_ARCHIVE).unlink()
     both = r"ILSVRC2012_img_train\.tar and ILSVRC2012_img_val\.tar"
-    with pytest.raises(
-        UsageError, match=rf"lacks ILSVRC2012_img_val\.tar: give .* {both} as --manual-dir; .*image-net"
-    ):
+    with pytest.raises(UsageError, match=r"lacks ILSVRC2012_img_val\.tar; pass .* as --manual-dir; .*image-net"):
         open_source(imagenet.DATA, str(tmp_path / "tfds"), tmp_path, manual_dir=str(folder))
     with pytest.raises(UsageError, match=rf"downloads/manual lacks {both}"):
         open_source(imagenet.DATA, str(tmp_path / "tfds"), tmp_path)
@@ -171,10 +169,14 @@ def test_missing_archives_are_named_with_their_source(manual_dir, tmp_path):
 @pytest.mark.parametrize(
     ("archive", "content", "message"),
     [
-        (imagenet.TRAIN_ARCHIVE, b"half a tar", "img_train.tar is damaged or no tar file"),
-        (imagenet.TRAIN_ARCHIVE, tar({"train/n01440764/1.JPEG": b""}), "not the official archive: it holds train/"),
-        (imagenet.VALIDATION_ARCHIVE, tar({"val/ILSVRC2012_val_00000001.JPEG": b""}), "and labels are given by number"),
-        (imagenet.VALIDATION_ARCHIVE, tar({"ILSVRC2012_val_00000002.JPEG": b""}), "_00000001.JPEG belongs"),
+        (imagenet.TRAIN_ARCHIVE, b"half a tar", "img_train.tar is damaged or not a tar file"),
+        (imagenet.TRAIN_ARCHIVE, tar({"train/n01440764/1.JPEG": b""}), "not the official archive: it contains train/"),
+        (
+            imagenet.VALIDATION_ARCHIVE,
+            tar({"val/ILSVRC2012_val_00000001.JPEG": b""}),
+            "labels are assigned by number",
+        ),
+        (imagenet.VALIDATION_ARCHIVE, tar({"ILSVRC2012_val_00000002.JPEG": b""}), "_00000001.JPEG, and labels"),
         (imagenet.VALIDATION_ARCHIVE, tar({}), "img_val.tar is empty"),
     ],
 )
@@ -185,7 +187,7 @@ def test_other_archives_are_refused(manual_dir, tmp_path, archive, content, mess
         open_source(imagenet.DATA, str(tmp_path / "tfds"), tmp_path, manual_dir=str(folder))
 
 
-def test_a_damaged_class_archive_is_one_sentence(manual_dir, tmp_path):
+def test_a_damaged_class_archive_is_explained_in_one_line(manual_dir, tmp_path):
     folder = copy_of(manual_dir, tmp_path)
     (folder / imagenet.TRAIN_ARCHIVE).write_bytes(tar({f"{TENCH}.tar": tar(TRAIN[TENCH])[:3000]}))
     with pytest.raises(
@@ -195,15 +197,15 @@ def test_a_damaged_class_archive_is_one_sentence(manual_dir, tmp_path):
     assert "\n" not in str(failure.value)
 
 
-def test_a_disk_without_room_is_refused_beforehand(manual_dir, tmp_path, monkeypatch):
+def test_a_disk_without_space_is_refused_beforehand(manual_dir, tmp_path, monkeypatch):
     archives = imagenet.find_archives(None, str(manual_dir))
     imagenet.check_space(archives, str(tmp_path / "not" / "there"))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=1000))
-    with pytest.raises(UsageError, match=r"0 GiB free, but preparing ImageNet needs 1 GiB: .* --data-dir"):
+    with pytest.raises(UsageError, match=r"0 GiB free, but preparing ImageNet needs 1 GiB; .* --data-dir"):
         imagenet.check_space(archives, str(tmp_path / "not" / "there"))
 
 
-def test_what_is_prepared_is_known_by_version(data_dir, tmp_path):
+def test_the_prepared_size_is_that_of_the_version(data_dir, tmp_path):
     assert imagenet.prepared_bytes(imagenet.DATA, str(data_dir)) > 100_000
     version = tfds.builder("imagenet2012", data_dir=data_dir).info.version
     assert imagenet.prepared_bytes(f"{imagenet.DATA}:{version}", str(data_dir)) > 100_000

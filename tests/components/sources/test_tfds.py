@@ -1,7 +1,9 @@
-"""TensorFlow Datasets as a source: bytes untouched, the names and splits that were asked for, clear refusals."""
+"""TensorFlow Datasets as a source: unchanged bytes, names, splits and refusals."""
 
+import errno
 import io
 import socket
+import urllib.request
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,11 +13,10 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from components.errors import UsageError, VisionTfxError
-from components.sources import tfds as tfds_source
 from components.sources.content_hashes import ContentHashes
 from components.sources.datasets import open_source
 
-# TFDS 4.9 asks protobuf's field descriptors in a way that protobuf 6 deprecates.
+# TFDS 4.9 reads protobuf's field descriptors through an attribute that protobuf 6 deprecates.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
 
 
@@ -26,7 +27,7 @@ def png(value, size=6):
 
 
 class Toy(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """What every toy below shares; each is known to TFDS by its class name."""
+    """Base of the data sets below; TFDS finds each by its class name."""
 
     VERSION = tfds.core.Version("1.0.0")
     LABELS = ("cat", "red panda")
@@ -160,11 +161,11 @@ def test_the_fingerprint_names_version_and_shards(data_dir, tmp_path, hashes):
         ("no_such_data_set", "has no data set tfds:no_such_data_set"),
         ("toy_plain:7.0.0", "has no data set tfds:toy_plain:7.0.0"),
         ("toy_plain/no_such_config", "has no data set"),
-        ("toy_text", "no image classification data set: of text none is its image"),
+        ("toy_text", "not an image classification data set: none of its features text is its image"),
         ("toy_trainless", "no train split, only a, b"),
     ],
 )
-def test_what_is_no_image_classification_data_set_is_refused(data_dir, tmp_path, hashes, name, message):
+def test_other_data_sets_are_refused(data_dir, tmp_path, hashes, name, message):
     with pytest.raises(UsageError, match=message):
         open_toy(name, data_dir, tmp_path).fingerprint(hashes)
 
@@ -174,22 +175,33 @@ def test_without_a_network_a_missing_data_set_is_refused_at_once(tmp_path, monke
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unresolved)
-    monkeypatch.setattr(tfds_source.urllib.request, "getproxies", dict)
-    with pytest.raises(VisionTfxError, match=r"no network: prepare it .* --data-dir"):
+    monkeypatch.setattr(urllib.request, "getproxies", dict)
+    with pytest.raises(VisionTfxError, match=r"without a network; prepare it .* --data-dir"):
         open_toy("mnist", tmp_path, tmp_path)
 
 
-def test_a_failed_download_is_one_sentence(tmp_path, monkeypatch):
-    class Broken(Toy, skip_registration=True):
-        SPLITS: ClassVar = {"train": 1}
+class ToyBroken(Toy):
+    """Registered with TFDS, which prepares a data set only if it knows its builder."""
 
-        def _split_generators(self, dl_manager):
-            raise OSError("Manual directory does not exist.\nGet it from ...")
+    SPLITS: ClassVar = {"train": 1}
+    error: ClassVar = OSError("Manual directory does not exist.\nGet it from ...")
 
-    monkeypatch.setattr(tfds_source, "_resolves", lambda host: True)
-    monkeypatch.setattr(tfds_source.tfds, "builder", lambda name, data_dir: Broken(data_dir=data_dir))
-    with pytest.raises(VisionTfxError, match=r"preparing it failed \(Manual directory does not exist\.\)") as failure:
-        open_toy("broken", tmp_path, tmp_path)
+    def _split_generators(self, dl_manager):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ToyBroken.error, r"preparing it failed \(Manual directory does not exist\.\)"),
+        (OSError(errno.ENOSPC, "No space left on device"), "its disk is full; .* --data-dir"),
+    ],
+)
+def test_a_failed_download_is_explained_in_one_line(tmp_path, monkeypatch, error, message):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port: [])
+    monkeypatch.setattr(ToyBroken, "error", error)
+    with pytest.raises(VisionTfxError, match=message) as failure:
+        open_toy("toy_broken", tmp_path, tmp_path)
     assert "\n" not in str(failure.value)
 
 

@@ -1,4 +1,4 @@
-"""WordNet's own format, in a file of a few nouns at their true places."""
+"""WordNet's own format, in a file with a few nouns at their true offsets."""
 
 import pytest
 
@@ -54,7 +54,7 @@ class Named(Source):
         return None
 
 
-def test_words_are_those_at_the_byte_that_the_class_names(folder):
+def test_words_are_read_at_the_byte_that_the_synset_names(folder):
     assert WordNet(folder).words("n01440764") == "tench, Tinca tinca"
 
 
@@ -79,23 +79,23 @@ def test_a_folder_without_wordnet_is_refused(tmp_path):
 
 
 def test_another_version_of_wordnet_is_refused(folder):
-    with pytest.raises(UsageError, match=r"has no noun n01440765: give the files of WordNet 3\.0"):
+    with pytest.raises(UsageError, match=r"has no noun n01440765; use the files of WordNet 3\.0"):
         WordNet(folder).words("n01440765")
 
 
-def test_what_looks_like_a_synset():
+def test_the_form_of_a_synset():
     assert is_synset("n01440764")
     assert not any(map(is_synset, ["n0144076", "v01440764", "n01440764 tench", "cat"]))
     assert all(map(is_synset, KINDS))
 
 
-def test_names_keep_the_synset_for_words_are_not_unique(folder):
+def test_names_keep_the_synset_because_words_are_not_unique(folder):
     names = class_names(Named("n02012849", "n03126707"), None, str(folder))
     assert names.labels == ("n02012849 crane", "n03126707 crane")
     assert names.kinds == ("bird", "artifact")
 
 
-def test_a_words_file_beside_the_classes_names_them_and_goes_before_wordnet(folder, tmp_path):
+def test_a_words_file_beside_the_classes_takes_precedence_over_wordnet(folder, tmp_path):
     (tmp_path / "words.txt").write_text("n02012849\tcrane,  the bird\nn09999999\tunused\nno tab\n")
     source = Named("n02012849", "n03126707")
     assert class_names(source, tmp_path, None) == (("n02012849 crane, the bird", "n03126707"), ())
