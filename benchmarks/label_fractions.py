@@ -65,13 +65,13 @@ def errors(config, examples: str, graph: str, kernels: Path | None) -> tuple[int
     from components.ingest.manifest import read_labels, read_manifest
     from components.input_pipeline import image_data
     from components.input_pipeline.image_statistics import load_statistics
-    from components.input_pipeline.label_share import labelled
+    from components.input_pipeline.label_share import labelled_subset
     from components.reporting import station_tracker
     from components.training import alexnet
     from components.training.inputs import TrainingInputs
 
     root, size, channels = Path(examples), config.model.image_size, config.model.channels
-    names = labelled(read_manifest(root), ["train"], config.training.label_share, config.seed)
+    names = labelled_subset(read_manifest(root), ["train"], config.training.label_share, config.seed)
     inputs = TrainingInputs(
         training=image_data.load_images(examples, ["train"], size, channels, names),
         validation=None,

@@ -11,7 +11,7 @@ from components.export.exported_model import ExportedModel
 from components.ingest.manifest import read_labels, read_manifest
 from components.input_pipeline.image_data import load_images, read_records
 from components.input_pipeline.image_statistics import load_statistics
-from components.input_pipeline.label_share import labelled
+from components.input_pipeline.label_share import labelled_subset
 from components.reporting.station_tracker import StationTracker, station_run
 from components.station_config import StationConfig
 from components.training.checkpoints import station_checkpoint
@@ -90,7 +90,7 @@ def run_fn(fn_args: FnArgs) -> None:
 def _labelled(config: StationConfig, examples_uri: str) -> list[str] | None:
     if config.training.label_share == 1:
         return None
-    return labelled(read_manifest(Path(examples_uri)), config.splits, config.training.label_share, config.seed)
+    return labelled_subset(read_manifest(Path(examples_uri)), config.splits, config.training.label_share, config.seed)
 
 
 def _pretrained(fn_args: FnArgs) -> Path | None:

@@ -1,27 +1,36 @@
-"""The order of the training images in every epoch."""
+"""Order of the training images in every epoch."""
 
 from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
-# Images in the shuffle buffer of a data set that does not fit in memory. Shards hold their records in random order.
+# Images in the shuffle buffer of a data set that does not fit in memory. Shards store their records in random order.
 _SHUFFLE_BUFFER = 8192
-# Encoded images in the buffer behind several readers: 40 MB of 20 kB each, and of photographs as taken, 220 MB.
+# Encoded images in the buffer behind several readers: 40 MB at 20 kB each, 220 MB for photographs as taken.
 _RECORD_BUFFER = 2048
-# Files read at a time. A number of its own, because the order depends on it and must not on the number of cores.
+# Files read at a time. A constant, because the order depends on it and must not depend on the number of cores.
 _READERS = 8
 
 
 class EpochOrder(keras.callbacks.Callback):
-    """Another order of the images in every epoch, decided by the seed and the number of the epoch alone.
+    """Random order of the images, different in every epoch and determined by seed and epoch number alone.
 
-    So a training that is resumed at epoch 7 sees what it would have seen. tf.data's own reshuffling depends on how
-    often a data set was iterated before. Pass it to `ImageData.batches`, and as a callback to the `fit` that reads
-    them.
+    A training that is resumed at epoch 7 therefore uses the order of an uninterrupted one; tf.data's own reshuffling
+    depends on how often a data set was iterated before. Pass the object to `ImageData.batches`, and as a callback to
+    the `fit` that reads the batches.
 
     Args:
-        seed: Integer.
+        seed: Seed of the order.
+
+    Example:
+        >>> order = EpochOrder(seed=1)
+        >>> batches = order.indices(count=4, batch_size=2)
+        >>> first = [batch.tolist() for batch in batches.as_numpy_iterator()]
+        >>> sorted(sum(first, []))
+        [0, 1, 2, 3]
+        >>> first == [batch.tolist() for batch in batches.as_numpy_iterator()]
+        True
     """
 
     def __init__(self, seed: int) -> None:
@@ -30,11 +39,16 @@ class EpochOrder(keras.callbacks.Callback):
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Tells the number of the epoch that begins."""
+        """Stores the number of the epoch; Keras calls it."""
         self._epoch.assign(epoch)
 
     def indices(self, count: int, batch_size: int) -> tf.data.Dataset:
-        """Batches of the numbers 0 to count - 1, int64, in the order of the epoch in which they are iterated."""
+        """Returns batches of the numbers 0 to count - 1, int64 (batch,), in the order of the current epoch.
+
+        Args:
+            count: Number of images.
+            batch_size: Numbers in a batch; the last batch may have fewer.
+        """
 
         def batches(epoch: tf.Tensor) -> tf.data.Dataset:
             seed = tf.stack([tf.constant(self._seed, tf.int64), epoch])
@@ -45,13 +59,20 @@ class EpochOrder(keras.callbacks.Callback):
         return self.each_epoch(batches)
 
     def each_epoch(self, make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
-        """The data set that `make` returns for the number (int64 scalar) of the epoch in which it is iterated."""
+        """Returns a data set that is made anew for the current epoch whenever it is iterated.
+
+        Args:
+            make: Returns the data set for the number of an epoch, an int64 scalar.
+        """
         return self._current_epoch().flat_map(make)
 
     def records(self, files: Sequence[str]) -> tf.data.Dataset:
-        """Serialized records of TFRecord files in the order of the epoch in which they are iterated.
+        """Returns the serialized records of TFRecord files in the order of the current epoch.
 
-        Files are read eight at a time, in another order in every epoch, and their records shuffled in a buffer.
+        Eight files are read at a time, in a different order in every epoch, and their records are shuffled in a buffer.
+
+        Args:
+            files: Paths of the files.
         """
 
         def records(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -69,7 +90,11 @@ class EpochOrder(keras.callbacks.Callback):
         return self.each_epoch(records)
 
     def shuffled(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Any data set, shuffled in a buffer in the order of the epoch in which it is iterated."""
+        """Returns a data set shuffled in a buffer, in the order of the current epoch.
+
+        Args:
+            dataset: Any data set.
+        """
         return self.each_epoch(lambda epoch: self._shuffled_in(epoch, dataset, _SHUFFLE_BUFFER))
 
     def _shuffled_in(self, epoch: tf.Tensor, dataset: tf.data.Dataset, buffer: int) -> tf.data.Dataset:

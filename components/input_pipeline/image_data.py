@@ -1,4 +1,4 @@
-"""tf.data from an Examples artifact to batches of images, for pretraining and training alike."""
+"""Batches of images from an Examples artifact, as tf.data, for pretraining and training."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -9,34 +9,33 @@ import tensorflow as tf
 
 from components import features
 from components.ingest.manifest import count_images, read_stored_size
-from components.input_pipeline import crops as cropping
 from components.input_pipeline import preprocessing
-from components.input_pipeline.crops import CropPlan
+from components.input_pipeline.crops import CropPlan, gather_windows, prepare_window
 from components.input_pipeline.epoch_order import EpochOrder
+from components.input_pipeline.jpeg_cut import JpegCut, decode_cut, jpeg_cuts
 
-# Decoded images are kept in memory up to this size (MNIST takes 47 MB); above it every epoch reads and decodes anew.
+# Decoded images are kept in memory up to this size in bytes (MNIST takes 47 MB); above it, every epoch decodes again.
 MEMORY_LIMIT = 2**30
+# Crops of up to so many pixels are gathered from memory batch by batch; for larger ones, image by image is faster.
+GATHERED_PIXELS = 96 * 96
 
-# Images decoded at a time, and threads for it. Decoding keeps cores busy and waits for nothing, so that there is
-# nothing to find out: tf.data looking for the best number takes 8 % more computing, and begins anew in every epoch.
-# With no more threads than cores, two of them shared one of two cores in four of ten epochs.
+# Images decoded at a time, and threads for decoding. A constant, because decoding never waits: tf.data's search for the
+# best number takes 8 % more computing and restarts in every epoch. Twice the number of cores, because with one thread
+# per core, two threads shared one of two cores in four of ten epochs.
 _CALLS = 2 * (os.cpu_count() or 1)
-
-# Up to these many pixels a crop, whole batches are gathered from memory; above, cutting image by image is faster.
-_GATHERED_PIXELS = 96 * 96
 
 
 @dataclass(frozen=True)
 class ImageData:
-    """Decoded images and labels of some splits.
+    """Decoded images and labels of one or more splits.
 
     Args:
-        dataset: yields (uint8 (height, width, channels), int64 label), in the order of the files.
-        count: number of images.
-        in_memory: (images, labels) tensors when they fit in memory, else none.
-        files: the TFRecord files, which are read anew in every epoch when the images do not fit.
-        stored: whether every file is a JPEG of just the wanted size, of which a window can be decoded.
-        chosen: tells whether a serialized record is one of these images; none where all records of the files are.
+        dataset: Data set of (uint8 (height, width, channels), int64 label) in the order of the files.
+        count: Number of images.
+        in_memory: Tensors of all images and labels; None if they do not fit in memory.
+        files: TFRecord files, which are read again in every epoch if the images do not fit in memory.
+        stored: Whether every image is stored as a JPEG of the size in use, so that single windows can be decoded.
+        chosen: Returns whether a serialized record is one of the images; None if all records of the files are.
     """
 
     dataset: tf.data.Dataset
@@ -49,19 +48,19 @@ class ImageData:
     def batches(
         self, batch_size: int, order: EpochOrder | None = None, crops: CropPlan | None = None
     ) -> tf.data.Dataset:
-        """Batches of images and labels.
+        """Returns batches of images and labels.
 
         Args:
-            batch_size: images of a batch; the last one may have fewer.
-            order: shuffles anew in every epoch, alike in each run; none keeps the order of the files.
-            crops: cuts out a random window of every image, another in every epoch, where there is an order, and the
-                centre where there is none; none passes whole images.
+            batch_size: Images in a batch; the last batch may have fewer.
+            order: Order of the epochs; None keeps the order of the files.
+            crops: Plan of the crops: with an order, a random window of every image, different in every epoch; without
+                one, the central window. None returns whole images.
 
         Returns:
-            (uint8 (batch, height, width, channels), int64 (batch,)), of known cardinality.
+            Data set of (uint8 (batch, height, width, channels), int64 (batch,)) with known cardinality.
 
         Raises:
-            ValueError: the images are smaller than the crop.
+            ValueError: The images are smaller than the crops.
         """
         if crops is not None:
             return self._of_known_length(self._cropped(batch_size, order, crops), batch_size)
@@ -69,7 +68,7 @@ class ImageData:
             dataset = self.dataset if order is None else order.shuffled(self.dataset)
             return self._of_known_length(dataset.batch(batch_size), batch_size)
         images, labels = self.in_memory
-        # Shuffling indices and gathering whole batches costs 0.05 s per 60,000 images; shuffling images, 0.4 s.
+        # Shuffling indices and gathering whole batches takes 0.05 s for 60,000 images; shuffling images takes 0.4 s.
         indices = self._indices(batch_size, order)
         gathered = indices.map(lambda i: (tf.gather(images, i), tf.gather(labels, i)))
         return self._of_known_length(gathered, batch_size)
@@ -82,33 +81,38 @@ class ImageData:
         else:
             windows = order.each_epoch(lambda epoch: crops.random_windows(size, epoch))
         if self.in_memory is not None:
-            return self._cut_in_memory(batch_size, order, crops, windows)
+            return self._cut_in_memory(self.in_memory, batch_size, order, crops, windows)
         records = tf.data.TFRecordDataset(self.files) if order is None else order.records(self.files)
         if self.chosen is not None:
             records = records.filter(self.chosen)
 
-        def cut_stored(record: tf.Tensor, cut: cropping.JpegCut) -> tuple[tf.Tensor, tf.Tensor]:
+        def cut_stored(record: tf.Tensor, cut: JpegCut) -> tuple[tf.Tensor, tf.Tensor]:
             image_bytes, label = _fields(record)
-            return crops.finish(cropping.decode_cut(image_bytes, cut), cut.mirrored), label
+            return crops.finish(decode_cut(image_bytes, cut), cut.mirrored), label
 
         def cut_any(record: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             image_bytes, label = _fields(record)
-            image = cropping.prepare_window(image_bytes, window, size, channels)
+            image = prepare_window(image_bytes, window, size, channels)
             return crops.finish(image, window[4] > 0), label
 
         if self.stored:
-            windows = windows.map(lambda block: cropping.jpeg_cuts(block, size[1]))
+            windows = windows.map(lambda block: jpeg_cuts(block, size[1]))
         cut = cut_stored if self.stored else cut_any
         return _in_parallel(tf.data.Dataset.zip(records, windows.unbatch()), cut).batch(batch_size)
 
     def _cut_in_memory(
-        self, batch_size: int, order: EpochOrder | None, crops: CropPlan, windows: tf.data.Dataset
+        self,
+        in_memory: tuple[tf.Tensor, tf.Tensor],
+        batch_size: int,
+        order: EpochOrder | None,
+        crops: CropPlan,
+        windows: tf.data.Dataset,
     ) -> tf.data.Dataset:
-        images, labels = self.in_memory
+        images, labels = in_memory
 
         def gathered(indices: tf.Tensor, windows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             windows = windows[: tf.size(indices)]  # the last batch may be smaller
-            return cropping.gather_windows(images, indices, windows, crops.size), tf.gather(labels, indices)
+            return gather_windows(images, indices, windows, crops.size), tf.gather(labels, indices)
 
         def cut(index: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             begin = tf.stack([tf.cast(index, tf.int32), window[0], window[1], 0])
@@ -117,7 +121,7 @@ class ImageData:
             return crops.finish(image, window[4] > 0), labels[index]
 
         indices = self._indices(batch_size, order)
-        if not crops.resized and crops.size[0] * crops.size[1] <= _GATHERED_PIXELS:
+        if not crops.resized and crops.size[0] * crops.size[1] <= GATHERED_PIXELS:
             return _in_parallel(tf.data.Dataset.zip(indices, windows.rebatch(batch_size)), gathered)
         return _in_parallel(tf.data.Dataset.zip(indices.unbatch(), windows.unbatch()), cut).batch(batch_size)
 
@@ -127,7 +131,7 @@ class ImageData:
         return order.indices(self.count, batch_size)
 
     def _of_known_length(self, batches: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-        # Keras would take the end of an epoch of unknown length for the end of the data.
+        # If the length is unknown, Keras takes the end of an epoch for the end of the data.
         known = batches.apply(tf.data.experimental.assert_cardinality(-(-self.count // batch_size)))
         options = tf.data.Options()
         options.threading.private_threadpool_size = _CALLS
@@ -135,8 +139,13 @@ class ImageData:
 
 
 def split_files(examples_uri: str, split: str) -> list[str]:
-    """The TFRecord files of one split, in order."""
-    return sorted(str(path) for path in Path(examples_uri, f"Split-{split}").iterdir())
+    """Returns the TFRecord files of one split, sorted by name.
+
+    Args:
+        examples_uri: Folder of the Examples artifact.
+        split: Name of the split.
+    """
+    return sorted(str(path) for path in Path(examples_uri, features.split_folder(split)).iterdir())
 
 
 def load_images(
@@ -146,17 +155,17 @@ def load_images(
     channels: int,
     names: Sequence[str] | None = None,
 ) -> ImageData:
-    """Reads, decodes and resizes the images of some splits.
+    """Reads, decodes and resizes the images of one or more splits.
 
     Args:
-        examples_uri: folder of an Examples artifact.
-        splits: whose images, in this order.
-        image_size: height and width in pixels.
-        channels: 1 or 3.
-        names: file names of the images that are wanted of them; none means all.
+        examples_uri: Folder of the Examples artifact.
+        splits: Names of the splits; their images come in this order.
+        image_size: Height and width in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        names: File names of the images to keep; None keeps all.
     """
     files = [file for split in splits for file in split_files(examples_uri, split)]
-    # The manifest knows the number; counting records would read ImageNet's 150 GB.
+    # The number comes from the manifest, because counting records would read ImageNet's 150 GB.
     counts = count_images(Path(examples_uri))
     count = sum(counts[split] for split in splits) if names is None else len(names)
     chosen = None if names is None else _named(names)
@@ -195,5 +204,11 @@ def _fields(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def read_records(examples_uri: str, split: str, limit: int) -> list[bytes]:
-    """The first `limit` serialized examples of a split."""
+    """Returns the first serialized examples of a split.
+
+    Args:
+        examples_uri: Folder of the Examples artifact.
+        split: Name of the split.
+        limit: Number of examples; fewer are returned if the split has fewer.
+    """
     return list(tf.data.TFRecordDataset(split_files(examples_uri, split)).take(limit).as_numpy_iterator())

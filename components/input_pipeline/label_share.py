@@ -1,4 +1,4 @@
-"""Training with few labels: which images have one, as if nobody had labelled the others."""
+"""Choice of the labelled images for a training with few labels, as if the other images had none."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,20 +9,30 @@ from components.features import OK
 from components.ingest.splitting import seeded_hash
 
 
-def labelled(manifest: pa.Table, splits: Sequence[str], share: float, seed: int) -> list[str]:
-    """File names of the images whose labels are used: the same share of every class, at least one image each.
+def labelled_subset(manifest: pa.Table, splits: Sequence[str], share: float, seed: int) -> list[str]:
+    """Chooses the images whose labels are used: the same share of every class, at least one image each.
 
-    Which ones is decided by a hash of seed and content. A larger share holds all that a smaller one does, so that
-    points of a curve over shares differ in what was added alone.
+    A hash of seed and content decides. A larger share contains every smaller one, so that neighbouring points of a
+    curve over shares differ only in the images that were added.
 
     Args:
-        manifest: Of the Examples artifact.
-        splits: To choose from.
-        share: Above 0, up to 1.
-        seed: Another seed chooses others.
+        manifest: Manifest of the Examples artifact, see `components.ingest.manifest`.
+        splits: Splits to choose from.
+        share: Share of the labels, above 0 and up to 1.
+        seed: Seed of the hash.
 
     Returns:
         Sorted file names.
+
+    Example:
+        >>> import hashlib
+        >>> digests = [hashlib.sha256(bytes([number])).hexdigest() for number in range(10)]
+        >>> rows = [
+        ...     {"file_name": str(number), "sha256": digest, "label": number % 2, "split": "train", "verdict": "ok"}
+        ...     for number, digest in enumerate(digests)
+        ... ]
+        >>> labelled_subset(pa.Table.from_pylist(rows), ["train"], share=0.4, seed=1)
+        ['1', '2', '4', '5']
     """
     columns = ["file_name", "sha256", "label", "split", "verdict"]
     by_class: dict[int, list[tuple[bytes, str]]] = defaultdict(list)

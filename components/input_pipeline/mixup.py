@@ -1,4 +1,4 @@
-"""Mixup: every image of a batch with a share of another one, and their labels likewise."""
+"""Mixup: batches of blended images with correspondingly blended labels."""
 
 import tensorflow as tf
 
@@ -6,18 +6,27 @@ from components.input_pipeline.epoch_order import EpochOrder
 
 
 def mix(batches: tf.data.Dataset, order: EpochOrder, strength: float, seed: int) -> tf.data.Dataset:
-    """Batches in which each image is blended with its opposite in the batch.
+    """Blends each image of a batch with the image at the opposite place, and their labels likewise.
 
-    One share per batch, from Beta(strength, strength), decided by the seed, the epoch and the number of the batch.
+    The share of the blend is drawn once per batch from Beta(strength, strength); seed, epoch and number of the batch
+    determine it.
 
     Args:
-        batches: of images (batch, height, width, channels) and shares of classes (batch, classes).
-        order: tells the epoch.
-        strength: both parameters of the Beta distribution, above 0.
-        seed: integer.
+        batches: Batches of images (batch, height, width, channels) and class probabilities (batch, classes).
+        order: Order of the images, which holds the number of the epoch.
+        strength: Both parameters of the Beta distribution, above 0.
+        seed: Seed of the shares.
 
     Returns:
-        Batches of float32 images and shares, of the same shapes.
+        Batches of float32 images and class probabilities, of the same shapes.
+
+    Example:
+        >>> images, labels = tf.constant([[[[0]]], [[[100]]]]), tf.constant([[1, 0], [0, 1]])
+        >>> [(mixed, probabilities)] = mix(
+        ...     tf.data.Dataset.from_tensors((images, labels)), EpochOrder(seed=1), strength=0.2, seed=1
+        ... )
+        >>> float(tf.reduce_sum(mixed)), tf.reduce_sum(probabilities, axis=1).numpy().tolist()
+        (100.0, [1.0, 1.0])
 
     Source: Zhang, Cisse, Dauphin & Lopez-Paz, mixup: Beyond Empirical Risk Minimization, ICLR 2018.
     """
@@ -32,7 +41,7 @@ def mix(batches: tf.data.Dataset, order: EpochOrder, strength: float, seed: int)
 
         return tf.data.Dataset.range(tf.int64.max).map(share)
 
-    def blend(batch: tuple[tf.Tensor, tf.Tensor], share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def blend(batch: tuple[tf.Tensor, tf.Tensor], share: tf.Tensor) -> tuple[tf.Tensor, ...]:
         images, labels = (tf.cast(part, tf.float32) for part in batch)
         return tuple(share * part + (1 - share) * tf.reverse(part, (0,)) for part in (images, labels))
 

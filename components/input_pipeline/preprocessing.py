@@ -1,4 +1,4 @@
-"""Encoded bytes to pixels: the one place, called by Transform, by the tf.data input and by the exported model."""
+"""Preprocessing of encoded images to pixels; Transform, the input pipeline and the exported model all call it."""
 
 import tensorflow as tf
 
@@ -7,15 +7,15 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
     """Decodes one JPEG, PNG, GIF (first frame) or BMP.
 
     Args:
-        image_bytes: string scalar.
+        image_bytes: Encoded image, string scalar.
 
     Returns:
         uint8 (height, width, 3).
 
     Raises:
-        tf.errors.InvalidArgumentError: if the bytes are no such image.
+        tf.errors.InvalidArgumentError: The bytes are not an image in one of these formats.
     """
-    # A BMP is decoded with the channels it has: asking for three of a grey or transparent one is an error.
+    # A BMP is decoded with its own number of channels: TensorFlow cannot convert grey or transparent ones to three.
     is_bmp = tf.equal(tf.strings.substr(image_bytes, 0, 2), b"BM")
     image = tf.cond(
         is_bmp,
@@ -30,18 +30,24 @@ def _three_channels(image: tf.Tensor) -> tf.Tensor:
 
 
 def prepare(image_bytes: tf.Tensor, image_size: tuple[int, int], channels: int) -> tf.Tensor:
-    """Decodes an image, brings it to `image_size` and to `channels`.
+    """Decodes an image and converts it to a size and a number of channels.
 
-    The shorter side is resized with antialiasing (in proportion), the centre is cut out. An image of the right size
-    passes unchanged.
+    The image is resized in proportion, with antialiasing, until it covers `image_size`, and the centre is cut out. An
+    image that has the size already is not resized.
 
     Args:
-        image_bytes: string scalar.
-        image_size: height and width in pixels.
-        channels: 1 (grey, ITU-R 601 weights) or 3.
+        image_bytes: Encoded image, string scalar.
+        image_size: Height and width in pixels.
+        channels: 1 (grey, ITU-R 601 weights) or 3 (RGB).
 
     Returns:
-        uint8 (height, width, channels). Whole grey levels, so that what is cached is what is served.
+        uint8 (height, width, channels). Grey levels are rounded so that training and serving see the same values.
+
+    Example:
+        >>> photo = tf.io.encode_png(tf.fill((30, 40, 3), tf.constant(200, tf.uint8)))
+        >>> prepared = prepare(photo, image_size=(8, 8), channels=1)
+        >>> prepared.shape.as_list(), int(tf.reduce_min(prepared)), int(tf.reduce_max(prepared))
+        ([8, 8, 1], 200, 200)
     """
     image = decode(image_bytes)
     if channels == 1:
@@ -53,7 +59,7 @@ def prepare(image_bytes: tf.Tensor, image_size: tuple[int, int], channels: int) 
 
 
 def _grey(image: tf.Tensor) -> tf.Tensor:
-    # The weights add up to 1 exactly, so that a grey image stored as RGB keeps its levels.
+    # The weights add up to exactly 1, so that a grey image stored as RGB keeps its levels.
     weights = tf.constant((0.299, 0.587, 0.114))
     grey = tf.reduce_sum(tf.cast(image, tf.float32) * weights, axis=-1, keepdims=True)
     return tf.cast(tf.round(grey), tf.uint8)
@@ -70,7 +76,16 @@ def _resize_and_crop(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def prepare_batch(image_bytes: tf.Tensor, image_size: tuple[int, int], channels: int) -> tf.Tensor:
-    """`prepare` for a batch: string (batch,) to uint8 (batch, height, width, channels)."""
+    """Applies `prepare` to a batch.
+
+    Args:
+        image_bytes: Encoded images, string (batch,).
+        image_size: Height and width in pixels.
+        channels: 1 (grey, ITU-R 601 weights) or 3 (RGB).
+
+    Returns:
+        uint8 (batch, height, width, channels).
+    """
     return tf.map_fn(
         lambda data: prepare(data, image_size, channels),
         image_bytes,

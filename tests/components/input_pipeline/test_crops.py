@@ -1,4 +1,4 @@
-"""Windows: where they may lie, what decides them, and that each shows the prepared image's own pixels."""
+"""Windows: their places, their dependence on seed and epoch, and their pixels, which are the prepared image's own."""
 
 import io
 
@@ -9,6 +9,7 @@ from PIL import Image
 
 from components.input_pipeline import crops, preprocessing
 from components.input_pipeline.crops import CropPlan
+from components.input_pipeline.jpeg_cut import decode_cut, jpeg_cuts
 
 RNG = np.random.default_rng(0)
 SMOOTH = np.asarray(
@@ -40,7 +41,7 @@ def test_half_are_mirrored():
     assert abs(drawn(CropPlan((5, 6)), (8, 8), 0, 10_000)[:, 4].mean() - 0.5) < 0.02  # deviation 0.005
 
 
-def test_seed_epoch_and_place_decide_a_window():
+def test_seed_epoch_and_place_determine_a_window():
     plan = CropPlan((5, 6), seed=1)
     first = drawn(plan, (30, 30), 3, 2000)
     np.testing.assert_array_equal(first, drawn(CropPlan((5, 6), seed=1), (30, 30), 3, 2000))
@@ -100,7 +101,7 @@ def test_a_window_of_a_stored_jpeg_is_that_of_the_whole_image(data):
 
     @tf.function
     def cut(window):
-        return crops.decode_cut(data, tf.nest.map_structure(lambda field: field[0], crops.jpeg_cuts(window[None], 48)))
+        return decode_cut(data, tf.nest.map_structure(lambda field: field[0], jpeg_cuts(window[None], 48)))
 
     # Every place across: whether a window begins or ends between two blocks of 8 or 16 pixels matters.
     for left in range(18):

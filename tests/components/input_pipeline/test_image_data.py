@@ -1,4 +1,4 @@
-"""tf.data: every image once, the same order under a seed, memory or not."""
+"""Batches: every image once, the same order under a seed, in memory or not."""
 
 import numpy as np
 import pytest
@@ -86,7 +86,7 @@ def plan_of(size, **options):
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory, write_examples_artifact):
-    """50 images of 12 x 14 whose pixels tell number, row and column."""
+    """50 images of 12 x 14 whose pixels hold number, row and column."""
     down, across = np.mgrid[:12, :14]
     images = [np.stack([np.full((12, 14), i), down, across], -1).astype(np.uint8) for i in range(50)]
     return write_examples_artifact(tmp_path_factory.mktemp("photographs"), {"train": (images, range(50))}, shards=3)
@@ -97,7 +97,7 @@ def large(request, photographs, monkeypatch):
     if request.param == "streamed":
         monkeypatch.setattr(image_data, "MEMORY_LIMIT", 0)
     if request.param == "cut":
-        monkeypatch.setattr(image_data, "_GATHERED_PIXELS", 0)
+        monkeypatch.setattr(image_data, "GATHERED_PIXELS", 0)
     return image_data.load_images(photographs, ["train"], (12, 14), 3)
 
 
@@ -140,15 +140,15 @@ def test_an_epoch_of_crops_is_the_same_when_training_is_resumed(large):
     assert (epochs(7, 3, seed=6)[0][0] != third).any()
 
 
-def test_memory_or_not_the_same_images_get_crops_of_their_place(photographs, monkeypatch):
+def test_crops_are_the_same_in_memory_and_streamed(photographs, monkeypatch):
     def windows():
         images, _ = read(
             image_data.load_images(photographs, ["train"], (12, 14), 3).batches(7, EpochOrder(1), plan_of((6, 8)))
         )
-        return images[..., 1:]  # rows and columns tell the window
+        return images[..., 1:]  # rows and columns identify the window
 
     in_memory = windows()
-    monkeypatch.setattr(image_data, "_GATHERED_PIXELS", 0)
+    monkeypatch.setattr(image_data, "GATHERED_PIXELS", 0)
     np.testing.assert_array_equal(windows(), in_memory)
     monkeypatch.setattr(image_data, "MEMORY_LIMIT", 0)
     np.testing.assert_array_equal(windows(), in_memory)

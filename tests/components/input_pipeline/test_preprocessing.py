@@ -1,4 +1,4 @@
-"""One preprocessing: against Pillow, and the same alone and in a batch."""
+"""Preprocessing: agrees with Pillow, and is the same for one image and for a batch."""
 
 import io
 
