@@ -92,6 +92,17 @@ def DataGate(  # noqa: N802 - a component is a class to its users
             folder, also for data that was refused.
         gates: JSON that `DataGates.to_json` wrote.
         fingerprint: Hash of this node's source code; it makes the node run again after a change.
+
+    Example:
+        >>> from tfx.types import Channel
+        >>> node = DataGate(
+        ...     examples=Channel(type=standard_artifacts.Examples),
+        ...     anomalies=Channel(type=standard_artifacts.ExampleAnomalies),
+        ...     gates=DataGates(max_broken_percent=1.0).to_json(),
+        ...     fingerprint="",
+        ... )
+        >>> node.id, list(node.outputs)
+        ('DataGate', ['verdict'])
     """
     log_dir = os.environ.get(environment.LOG_DIR)
     result = check_data(

@@ -32,7 +32,7 @@ def labelled_subset(manifest: pa.Table, splits: Sequence[str], share: float, see
         ...     for number, digest in enumerate(digests)
         ... ]
         >>> labelled_subset(pa.Table.from_pylist(rows), ["train"], share=0.4, seed=1)
-        ['1', '2', '4', '5']
+        ['0', '2', '5', '7']
     """
     columns = ["file_name", "sha256", "label", "split", "verdict"]
     by_class: dict[int, list[tuple[bytes, str]]] = defaultdict(list)

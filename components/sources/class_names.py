@@ -18,7 +18,7 @@ class ClassNames(NamedTuple):
 
 
 def class_names(source: Source, folder: Path | None, wordnet_dir: str | None) -> ClassNames:
-    """Returns the names of a source's classes with words appended: "n01440764 tench, Tinca tinca" for "n01440764".
+    r"""Returns the names of a source's classes with words appended: "n01440764 tench, Tinca tinca" for "n01440764".
 
     The name itself stays because words alone are not unique: ImageNet has two classes called crane.
 
@@ -29,6 +29,14 @@ def class_names(source: Source, folder: Path | None, wordnet_dir: str | None) ->
 
     Raises:
         UsageError: The folder does not contain WordNet, or contains another version.
+
+    Example:
+        >>> import tempfile, types
+        >>> birds = types.SimpleNamespace(name="birds", labels=("n02012849", "n03126707"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, WORDS_FILE).write_text("n02012849\tcrane, the bird")
+        ...     class_names(birds, Path(folder), wordnet_dir=None).labels
+        ('n02012849 crane, the bird', 'n03126707')
     """
     words = _words_file(folder / WORDS_FILE) if folder else {}
     synsets = [label for label in source.labels if is_synset(label)]

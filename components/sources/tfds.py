@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from components.disk import is_full
@@ -117,10 +118,10 @@ class TfdsSource(Source):
         first = next((record for path in self._split_files[split] for _, record in _records(path)), None)
         return first is not None and self._label_of(_parse(first)) < 0
 
-    def _label_of(self, example: Any) -> int:
+    def _label_of(self, example: tf.train.Example) -> int:
         return example.features.feature[self._label_feature].int64_list.value[0]
 
-    def _file_name_of(self, example: Any) -> str:
+    def _file_name_of(self, example: tf.train.Example) -> str:
         if not self._name_feature:
             return ""
         return example.features.feature[self._name_feature].bytes_list.value[0].decode("utf-8", "replace")
@@ -213,7 +214,7 @@ def _records(path: str) -> Iterator[tuple[int, bytes]]:
             offset = shard.tell()
 
 
-def _read_record(shard: Any, path: str) -> bytes:
+def _read_record(shard: BinaryIO, path: str) -> bytes:
     header = shard.read(_RECORD_HEADER.size)
     length = _RECORD_HEADER.unpack(header)[0] if len(header) == _RECORD_HEADER.size else None
     record = shard.read(length) if length is not None and length < 2**31 else b""
@@ -222,13 +223,11 @@ def _read_record(shard: Any, path: str) -> bytes:
     return record
 
 
-def _parse(record: bytes) -> Any:
-    from tensorflow.core.example.example_pb2 import Example
-
-    return Example.FromString(record)
+def _parse(record: bytes) -> tf.train.Example:
+    return tf.train.Example.FromString(record)
 
 
-def _image_of(example: Any, image_feature: str) -> bytes:
+def _image_of(example: tf.train.Example, image_feature: str) -> bytes:
     return example.features.feature[image_feature].bytes_list.value[0]
 
 

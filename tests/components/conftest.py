@@ -1,4 +1,4 @@
-"""What tests of stations share: PNG bytes, and an Examples artifact made of arrays."""
+"""Fixtures for tests of nodes: PNG bytes, and an Examples artifact made of arrays."""
 
 import io
 from pathlib import Path
@@ -23,7 +23,7 @@ def png():
 
 @pytest.fixture(scope="session")
 def write_examples_artifact():
-    """Writes `{split: (images, labels)}` as an Examples artifact would hold it, and returns its folder's name."""
+    """Writes `{split: (images, labels)}` as an Examples artifact and returns the name of its folder."""
 
     def write(root: Path, splits: dict, shards: int = 1) -> str:
         import pyarrow as pa
@@ -34,10 +34,11 @@ def write_examples_artifact():
 
         rows = []
         for split, (images, labels) in splits.items():
-            (root / f"Split-{split}").mkdir(parents=True)
+            folder = root / features.split_folder(split)
+            folder.mkdir(parents=True)
             parts = np.array_split(np.arange(len(images)), shards)
             for shard, part in enumerate(parts):
-                path = root / f"Split-{split}" / f"data_tfrecord-{shard:05d}-of-{shards:05d}"
+                path = folder / f"data_tfrecord-{shard:05d}-of-{shards:05d}"
                 with tf.io.TFRecordWriter(str(path)) as writer:
                     for index in part:
                         example = tf.train.Example()
@@ -46,9 +47,9 @@ def write_examples_artifact():
                         name = f"{split}/{index}.png".encode()
                         example.features.feature[features.FILE_NAME].bytes_list.value.append(name)
                         writer.write(example.SerializeToString())
-            rows += [{**dict.fromkeys(manifest.SCHEMA.names), "split": split, "verdict": "ok"} for _ in images]
-        # A file that was quarantined is a row too, and no image.
-        rows.append({**dict.fromkeys(manifest.SCHEMA.names), "split": "train", "verdict": "empty"})
+            rows += [{**dict.fromkeys(manifest.SCHEMA.names), "split": split, "verdict": features.OK} for _ in images]
+        # The manifest has a row for a quarantined file too, which is not an example.
+        rows.append({**dict.fromkeys(manifest.SCHEMA.names), "split": features.TRAIN, "verdict": features.EMPTY})
         manifest.write_manifest(root, pa.Table.from_pylist(rows, schema=manifest.SCHEMA))
         return str(root)
 

@@ -1,4 +1,4 @@
-"""ImageExampleGen as TFX runs it: cached by content, readable by the stock stations."""
+"""ImageExampleGen as TFX runs it: cached by content, readable by TFX's own nodes."""
 
 import os
 
@@ -29,8 +29,8 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-class Station:
-    """Launches ImageExampleGen alone, as the runner launches each station."""
+class Node:
+    """Launches ImageExampleGen alone, as the runner launches each node."""
 
     def __init__(self, root, data):
         self.root = root
@@ -41,11 +41,11 @@ class Station:
 
     def run(self, **options):
         self.runs += 1
-        station = ImageExampleGen(data=f"folder:{self.data}", cache_dir=str(self.root / "cache"), **options)
+        node = ImageExampleGen(data=f"folder:{self.data}", cache_dir=str(self.root / "cache"), **options)
         route = pipeline.Pipeline(
             "test",
             pipeline_root=str(self.root / "artifacts"),
-            components=[station],
+            components=[node],
             enable_cache=True,
             beam_pipeline_args=["--runner=FnApiRunner"],
         )
@@ -78,12 +78,12 @@ class Station:
 
 
 @pytest.fixture
-def station(tmp_path, data):
-    return Station(tmp_path, data)
+def node(tmp_path, data):
+    return Node(tmp_path, data)
 
 
-def test_it_runs_once_and_is_cached_until_the_content_changes(station, data):
-    execution, examples = station.run()
+def test_the_node_runs_once_and_is_cached_until_the_content_changes(node, data):
+    execution, examples = node.run()
     assert execution.last_known_state == COMPLETE
     assert artifact_utils.decode_split_names(examples.split_names) == ["train", "validation", "test"]
     assert examples.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
@@ -92,44 +92,44 @@ def test_it_runs_once_and_is_cached_until_the_content_changes(station, data):
 
     for path in data.rglob("*.png"):
         os.utime(path, (1, 1))
-    execution, cached = station.run()
+    execution, cached = node.run()
     assert execution.last_known_state == CACHED
     assert cached.uri == examples.uri
 
     (data / "cat" / "0.png").write_bytes((data / "cat" / "1.png").read_bytes())
-    execution, changed = station.run()
+    execution, changed = node.run()
     assert execution.last_known_state == COMPLETE
     assert changed.get_string_custom_property("input_fingerprint") != first
 
 
-def test_another_seed_or_source_runs_again(station):
-    station.run(seed=1, fingerprint="a")
-    assert station.run(seed=2, fingerprint="a")[0].last_known_state == COMPLETE
-    assert station.run(seed=1, fingerprint="b")[0].last_known_state == COMPLETE
-    assert station.run(seed=1, fingerprint="a")[0].last_known_state == CACHED
+def test_another_seed_or_source_runs_again(node):
+    node.run(seed=1, fingerprint="a")
+    assert node.run(seed=2, fingerprint="a")[0].last_known_state == COMPLETE
+    assert node.run(seed=1, fingerprint="b")[0].last_known_state == COMPLETE
+    assert node.run(seed=1, fingerprint="a")[0].last_known_state == CACHED
 
 
-def test_the_stored_size_is_part_of_the_cache_key_and_recorded_but_the_place_of_archives_is_not(station):
-    station.run()
-    assert station.run(manual_dir="/somewhere")[0].last_known_state == CACHED
-    execution, examples = station.run(stored_size=256)
+def test_the_stored_size_is_part_of_the_cache_key_but_the_folder_of_archives_is_not(node):
+    node.run()
+    assert node.run(manual_dir="/somewhere")[0].last_known_state == CACHED
+    execution, examples = node.run(stored_size=256)
     assert execution.last_known_state == COMPLETE
     assert examples.get_int_custom_property("stored_size") == 256
     assert examples.get_int_custom_property("jpeg_quality") == 95
 
 
-def test_a_data_set_that_is_gone_is_a_users_error_without_any_wrapping(station, data):
+def test_a_missing_data_set_is_a_users_error_without_any_wrapping(node, data):
     data.rename(data.parent / "elsewhere")
     with pytest.raises(UsageError, match="does not exist"):
-        station.run()
+        node.run()
 
 
-def test_the_stock_reader_reads_what_it_wrote(station):
+def test_tfx_reads_the_examples(node):
     import apache_beam as beam
     from apache_beam.testing.util import assert_that
     from tfx.components.util import tfxio_utils
 
-    _, examples = station.run()
+    _, examples = node.run()
     reader = tfxio_utils.get_split_tfxio([examples], "validation", telemetry_descriptors=["test"])
 
     def check(batches):

@@ -1,11 +1,10 @@
-"""Statistics of the training images: TFX Transform's own analyzers against NumPy."""
+"""Statistics of the training images: Transform's analyzers agree with NumPy."""
 
 import numpy as np
 import pytest
 
 from components import features
 
-pytestmark = pytest.mark.filterwarnings("ignore")
 RNG = np.random.default_rng(0)
 SIZE = (4, 6)
 
@@ -19,6 +18,7 @@ def analyzed(tmp_path_factory, png):
     from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
     from components import transform
+    from components.input_pipeline.image_statistics import load_statistics
 
     images = RNG.integers(0, 256, (24, *SIZE, 3), np.uint8)
     rows = [{features.IMAGE: np.array([png(image)], object), features.LABEL: np.array([0])} for image in images]
@@ -33,7 +33,7 @@ def analyzed(tmp_path_factory, png):
         function = (data, metadata) | tft_beam.AnalyzeDataset(lambda x: transform.preprocessing_fn(x, config))
         _ = function | tft_beam.WriteTransformFn(str(root / "graph"))
         _ = metadata | tft_beam.WriteMetadata(str(root / "graph" / "metadata"), pipeline=pipeline)
-    return images, transform.load_statistics(str(root / "graph"), SIZE, 3)
+    return images, load_statistics(str(root / "graph"), SIZE, 3)
 
 
 def test_mean_image(analyzed):
