@@ -1,9 +1,5 @@
 """DataGate: the node that stops a run whose data is not fit for training."""
 
-# TFX 1.21 claims to be typed, but its annotations take their arguments at run time only, and type checkers see no
-# artifact or string behind them.
-# mypy: disable-error-code="arg-type, attr-defined, call-overload, type-arg"
-
 import logging
 import os
 from pathlib import Path

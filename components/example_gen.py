@@ -1,8 +1,5 @@
 """ImageExampleGen: the node that ingests a data set of images."""
 
-# TFX 1.21 claims to be typed, but its protobuf modules come without type stubs.
-# mypy: disable-error-code="attr-defined, name-defined"
-
 import copy
 import logging
 from pathlib import Path

@@ -10,8 +10,8 @@ class DataGates:
     """Defects of the data that DataGate tolerates.
 
     Args:
-        max_broken_percent: Largest share of files, in percent, that may be no image, truncated, empty, or beyond the
-            limits on size.
+        max_broken_percent: Largest share of files, in percent, that cannot be used because they are not images, or are
+            truncated, empty, or beyond the limits on size.
         max_leaked_percent: Largest share of images, in percent, that may occur in more than one split.
         allow_missing_classes: Whether a split may have no image of a class.
 
