@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from models.partition.annealing import AnnealedChains, softplus_rise
+from models.partition.annealing import AnnealedChains, softplus_increase
 from models.partition.annealing_paths import BinaryPath, GaussianPath
 from models.partition.log_partition import spaced_betas
 
@@ -25,14 +25,14 @@ def with_labels(binary, labels):
 
 @pytest.mark.parametrize("x", [0.0, 1e-4, -0.3, 2.0, -30.0, 300.0, -300.0])
 @pytest.mark.parametrize("width", [1e-5, 1e-3, 1.0])
-def test_softplus_rises_without_cancellation(x, width):
+def test_softplus_increases_without_cancellation(x, width):
     low = 0.5
     mean = 1 / (1 + np.exp(-low * x))
     if width * abs(x) < 1e-3:  # the series in the width: a difference of softplus would not be exact in float64 either
         wanted = width * x * mean * (1 + width * x * (1 - mean) / 2)
     else:
         wanted = np.logaddexp(0, (low + width) * x) - np.logaddexp(0, low * x)
-    found = numbers(softplus_rise(ops.convert_to_tensor([x], dtype="float32"), low, width))[0]
+    found = numbers(softplus_increase(ops.convert_to_tensor([x], dtype="float32"), low, width))[0]
     np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=1e-30)
 
 
