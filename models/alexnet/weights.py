@@ -87,8 +87,8 @@ def _load_keras(model: keras.Model, path: Path) -> list[str]:
 
 def _read_keras(model: keras.Model, path: Path) -> None:
     with warnings.catch_warnings():
-        # Keras warns of every layer that it skips; `_load_keras` reports them.
-        warnings.filterwarnings("ignore", "A total of .* objects could not be loaded")
+        # Keras warns of layers that it skips; `_load_keras` finds them.
+        warnings.filterwarnings("ignore", "A total of .* objects could not be loaded|Skipping nested container at")
         try:
             model.load_weights(path, skip_mismatch=True)
         except Exception as error:
