@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from serving.errors import Code, ServingError, invalid
-from serving.saved_model_files import DEFAULT_SIGNATURE
+from serving.saved_model_files import DEFAULT_SIGNATURE, INIT_SIGNATURE
 from serving.signature import Signature
 
 # Runs the operations of a graph on the calling thread: a call of a small model takes 10 us, where a hop to TensorFlow's
@@ -55,7 +55,7 @@ class Servable:
         self.signatures: Mapping[str, Signature] = {
             name: Signature.from_proto(name, proto)
             for name, proto in loaded.signature_def.items()
-            if name != "__saved_model_init_op"
+            if name != INIT_SIGNATURE
         }
 
     def _load_error(self, error: Exception) -> ServingError:

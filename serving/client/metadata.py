@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from serving.saved_model_files import INIT_SIGNATURE
+
 
 @dataclass(frozen=True)
 class TensorInfo:
@@ -82,7 +84,7 @@ class ModelMetadata:
                 {alias: TensorInfo.from_json(info) for alias, info in each.get("outputs", {}).items()},
             )
             for name, each in document["metadata"]["signature_def"]["signature_def"].items()
-            if name != "__saved_model_init_op"
+            if name != INIT_SIGNATURE
         }
         return cls(spec.get("name", ""), int(spec["version"]), signatures)
 
