@@ -1,9 +1,11 @@
-"""The documentation names files that exist, and its links resolve."""
+"""The documentation names files that exist, its links resolve, and its diagram is drawn from the source."""
 
 import re
 from pathlib import Path
 
 import pytest
+
+from benchmarks.import_graph import folder_graph, mermaid, module_graph, reduced
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
@@ -65,3 +67,9 @@ def _anchors(page: Path) -> set[str]:
     """The anchors that GitHub makes of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_diagram_is_drawn_from_the_source():
+    diagram = mermaid(reduced(folder_graph(module_graph())))
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert diagram in page, "run `python benchmarks/import_graph.py --write`"
