@@ -119,9 +119,9 @@ def _identifier(box: str) -> str:
 def _label(box: str) -> str:
     package, name = box.split(".")
     if name == _FRONT:
-        return f"files of {package}/"
+        return f"{package}/*.py"
     if name == _BASE:
-        return f"files of {package}/ without imports of folders"
+        return f"base files of {package}/"
     return f"{name}/" if _folder(box) else f"{name}.py"
 
 
