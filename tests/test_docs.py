@@ -1,9 +1,11 @@
 """The documentation names files that exist, its links resolve, and its diagram is drawn from the source."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from benchmarks.import_graph import folder_graph, mermaid, module_graph, reduced
 
@@ -73,3 +75,14 @@ def test_the_diagram_is_drawn_from_the_source():
     diagram = mermaid(reduced(folder_graph(module_graph())))
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert diagram in page, "run `python benchmarks/import_graph.py --write`"
+
+
+def test_the_citation_names_the_version_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == project["version"]
+
+
+@pytest.mark.parametrize("package", ["pipeline", "components", "models", "serving"])
+def test_every_package_declares_its_types(package):
+    assert (ROOT / package / "py.typed").is_file()
