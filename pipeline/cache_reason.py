@@ -18,14 +18,15 @@ def why_not_cached(store: MetadataStore, execution: mlmd.Execution) -> str:
         store: The store that holds the execution.
         execution: The execution that was not cached.
 
-    >>> config = mlmd.ConnectionConfig()
-    >>> config.fake_database.SetInParent()
-    >>> store = MetadataStore(config)
-    >>> node = mlmd.Context(type_id=store.put_context_type(mlmd.ContextType(name="node")), name="digits.Trainer")
-    >>> execution = mlmd.Execution(type_id=store.put_execution_type(mlmd.ExecutionType(name="Trainer")))
-    >>> [execution.id], _, _ = store.put_execution(execution, [], [node])
-    >>> why_not_cached(store, execution)
-    'first run'
+    Example:
+        >>> config = mlmd.ConnectionConfig()
+        >>> config.fake_database.SetInParent()
+        >>> store = MetadataStore(config)
+        >>> node = mlmd.Context(type_id=store.put_context_type(mlmd.ContextType(name="node")), name="digits.Trainer")
+        >>> execution = mlmd.Execution(type_id=store.put_execution_type(mlmd.ExecutionType(name="Trainer")))
+        >>> execution.id, _, _ = store.put_execution(execution, [], [node])
+        >>> why_not_cached(store, execution)
+        'first run'
     """
     [node] = [context for context in store.get_contexts_by_execution(execution.id) if context.type == "node"] or [None]
     if node is None:

@@ -25,8 +25,9 @@ class StationReport:
         outputs: URIs of its output artifacts, by output key.
         reason: Why it was not cached, was skipped or failed, in one line; empty if there is nothing to report.
 
-    >>> StationReport("Trainer", "ran", started_ms=1_000, finished_ms=3_500).seconds
-    2.5
+    Example:
+        >>> StationReport("Trainer", "ran", started_ms=1_000, finished_ms=3_500).seconds
+        2.5
     """
 
     name: str
@@ -61,10 +62,11 @@ class RunResult:
         log_file: File with the output of the nodes and their libraries.
         warnings: Reasons not to trust the results, one sentence each without its full stop.
 
-    >>> from components.evaluation.measures import TOP1
-    >>> results = (Result(TOP1, "test", 2.78, 1.19, 6.34),)
-    >>> RunResult(True, 7, "serving/digits/7", 7, False, "", results, [], "run.log").metrics
-    {'test_top1_error': 2.78, 'test_top1_error_low': 1.19, 'test_top1_error_high': 6.34}
+    Example:
+        >>> from components.evaluation.measures import TOP1
+        >>> results = (Result(TOP1, "test", 2.78, 1.19, 6.34),)
+        >>> RunResult(True, 7, "serving/digits/7", 7, False, "", results, [], "run.log").metrics
+        {'test_top1_error': 2.78, 'test_top1_error_low': 1.19, 'test_top1_error_high': 6.34}
     """
 
     blessed: bool

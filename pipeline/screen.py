@@ -61,10 +61,11 @@ class Screen:
     Args:
         console: Console to write to; default, this process's stdout.
 
-    >>> screen = Screen(Console(width=60))
-    >>> screen.start(["Trainer"])
-    >>> screen.update("Trainer", "ran", 12.3, "changed: training.epochs")
-    Trainer                  ran          12.3 s  changed: training.epochs
+    Example:
+        >>> screen = Screen(Console(width=60))
+        >>> screen.start(["Trainer"])
+        >>> screen.update("Trainer", "ran", 12.3, "changed: training.epochs")
+        Trainer                  ran          12.3 s  changed: training.epochs
     """
 
     def __init__(self, console: Console | None = None) -> None:

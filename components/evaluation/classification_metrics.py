@@ -26,10 +26,11 @@ def rank_of_label(label: int, scores: np.ndarray) -> int:
     Returns:
         Rank from 0 to classes - 1; classes if the label is out of range or a score is not finite.
 
-    >>> rank_of_label(1, np.array([0.2, 0.5, 0.3]))
-    0
-    >>> rank_of_label(0, np.full(3, 1 / 3))
-    2
+    Example:
+        >>> rank_of_label(1, np.array([0.2, 0.5, 0.3]))
+        0
+        >>> rank_of_label(0, np.full(3, 1 / 3))
+        2
     """
     if not 0 <= label < scores.size or not np.all(np.isfinite(scores)):
         return scores.size
@@ -46,8 +47,9 @@ class TopKErrorRate(tfma.metrics.Metric):
         source: Fingerprint of this module, which enters the cache key with the configuration of an evaluation.
         name: Name of the metric; default `top<k>_error`.
 
-    >>> TopKErrorRate(k=5).get_config()["name"]
-    'top5_error'
+    Example:
+        >>> TopKErrorRate(k=5).get_config()["name"]
+        'top5_error'
     """
 
     def __init__(self, k: int, source: str = "", name: str | None = None) -> None:
@@ -64,8 +66,9 @@ class GainOverConstant(tfma.metrics.Metric):
         source: Fingerprint of this module, which enters the cache key with the configuration of an evaluation.
         name: Name of the metric.
 
-    >>> GainOverConstant().get_config()["name"]
-    'gain_over_constant'
+    Example:
+        >>> GainOverConstant().get_config()["name"]
+        'gain_over_constant'
     """
 
     def __init__(self, source: str = "", name: str = GAIN.name) -> None:

@@ -18,9 +18,10 @@ def wilson_interval(error: float, count: int) -> tuple[float, float]:
 
     Source: Wilson, JASA 22, 1927.
 
-    >>> low, high = wilson_interval(0.0, 100)
-    >>> print(f"{low:.2f} to {high:.2f} %")
-    0.00 to 3.70 %
+    Example:
+        >>> low, high = wilson_interval(0.0, 100)
+        >>> print(f"{low:.2f} to {high:.2f} %")
+        0.00 to 3.70 %
     """
     if count == 0:
         return 0.0, 100.0
@@ -37,8 +38,9 @@ def mean_interval(mean: float, standard_error: float) -> tuple[float, float]:
         mean: The mean, in any unit.
         standard_error: Its standard error, in the same unit.
 
-    >>> low, high = mean_interval(3.0, 0.1)
-    >>> print(f"{low:.3f} to {high:.3f}")
-    2.804 to 3.196
+    Example:
+        >>> low, high = mean_interval(3.0, 0.1)
+        >>> print(f"{low:.3f} to {high:.3f}")
+        2.804 to 3.196
     """
     return mean - _Z * standard_error, mean + _Z * standard_error

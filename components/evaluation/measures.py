@@ -23,8 +23,9 @@ class Measure:
         best: k of a top-k error; None for any other metric.
         constant: The same metric of the best constant answer, if the model returns it for each image.
 
-    >>> TOP1.text(2.5)
-    'top-1 error 2.50 %'
+    Example:
+        >>> TOP1.text(2.5)
+        'top-1 error 2.50 %'
     """
 
     name: str

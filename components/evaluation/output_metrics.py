@@ -25,8 +25,9 @@ class MeanOutput(tfma.metrics.Metric):
         output: Name of the output, shape (N,), and of the metric.
         source: Fingerprint of this module, which enters the cache key with the configuration of an evaluation.
 
-    >>> MeanOutput("squared_error").get_config()["name"]
-    'squared_error'
+    Example:
+        >>> MeanOutput("squared_error").get_config()["name"]
+        'squared_error'
     """
 
     def __init__(self, output: str, source: str = "") -> None:
@@ -46,8 +47,9 @@ class GainOverConstantOutput(tfma.metrics.Metric):
         constant: Name of the output that holds the same number of the constant answer, shape (N,).
         source: Fingerprint of this module, which enters the cache key with the configuration of an evaluation.
 
-    >>> GainOverConstantOutput("squared_error", "mean_image_error").get_config()["name"]
-    'gain_over_constant'
+    Example:
+        >>> GainOverConstantOutput("squared_error", "mean_image_error").get_config()["name"]
+        'gain_over_constant'
     """
 
     def __init__(self, output: str, constant: str, source: str = "") -> None:

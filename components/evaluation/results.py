@@ -23,12 +23,13 @@ class Result:
         low: Lower bound of the 95 % confidence interval; None if there is no interval.
         high: Upper bound of the interval; None if there is no interval.
 
-    >>> from components.evaluation.measures import TOP1
-    >>> result = Result(TOP1, "test", 3.5, 2.1, 5.4)
-    >>> result.text
-    'top-1 error 3.50 % (95 % confidence 2.10 to 5.40)'
-    >>> result.numbers
-    {'top1_error': 3.5, 'top1_error_low': 2.1, 'top1_error_high': 5.4}
+    Example:
+        >>> from components.evaluation.measures import TOP1
+        >>> result = Result(TOP1, "test", 3.5, 2.1, 5.4)
+        >>> result.text
+        'top-1 error 3.50 % (95 % confidence 2.10 to 5.40)'
+        >>> result.numbers
+        {'top1_error': 3.5, 'top1_error_low': 2.1, 'top1_error_high': 5.4}
     """
 
     measure: Measure
@@ -58,9 +59,10 @@ class Result:
 def flat(results: Iterable[Result]) -> dict[str, float]:
     """Returns results under the names that metrics have in MLflow, such as `test_top1_error_low`.
 
-    >>> from components.evaluation.measures import LOG_Z, TOP1
-    >>> flat([Result(TOP1, "test", 3.5), Result(LOG_Z, "", 451.25)])
-    {'test_top1_error': 3.5, 'log_z': 451.25}
+    Example:
+        >>> from components.evaluation.measures import LOG_Z, TOP1
+        >>> flat([Result(TOP1, "test", 3.5), Result(LOG_Z, "", 451.25)])
+        {'test_top1_error': 3.5, 'log_z': 451.25}
     """
     return {
         f"{result.split}_{name}" if result.split else name: number

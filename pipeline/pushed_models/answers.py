@@ -40,8 +40,9 @@ def as_text(predictions: Mapping[str, Prediction]) -> str:
     Args:
         predictions: Answers by path of the image.
 
-    >>> print(as_text({"7.png": Prediction(("7", "1"), (0.9, 0.05))}), end="")
-    7.png   7 90.00%   1 5.00%
+    Example:
+        >>> print(as_text({"7.png": Prediction(("7", "1"), (0.9, 0.05))}), end="")
+        7.png   7 90.00%   1 5.00%
     """
     width = max(map(len, predictions), default=0)
     return "".join(f"{path:<{width}}   {'   '.join(_words(each))}\n" for path, each in predictions.items())

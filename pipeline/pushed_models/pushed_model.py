@@ -17,8 +17,9 @@ class AnsweringModel:
         name: Name of the model.
         version: Version of the model.
 
-    >>> AnsweringModel("digits", 1700000000).title
-    'digits/1700000000'
+    Example:
+        >>> AnsweringModel("digits", 1700000000).title
+        'digits/1700000000'
     """
 
     name: str

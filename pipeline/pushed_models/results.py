@@ -72,9 +72,10 @@ def shown_results(results: Sequence[Result]) -> list[dict[str, Any]]:
     Args:
         results: Results of the run.
 
-    >>> from components.evaluation.measures import TOP1
-    >>> shown_results([Result(TOP1, "test", 2.78)])
-    [{'name': 'top-1 error', 'split': 'test', 'value': 2.78, 'unit': '%'}]
+    Example:
+        >>> from components.evaluation.measures import TOP1
+        >>> shown_results([Result(TOP1, "test", 2.78)])
+        [{'name': 'top-1 error', 'split': 'test', 'value': 2.78, 'unit': '%'}]
     """
     return [
         {

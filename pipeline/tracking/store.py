@@ -25,8 +25,9 @@ def tracking_uri(home: Home) -> str:
     Raises:
         UsageError: The path contains a "?" or "%", which have another meaning in a URI.
 
-    >>> tracking_uri(Home(Path("/data/home")))
-    'sqlite:////data/home/mlflow.db'
+    Example:
+        >>> tracking_uri(Home(Path("/data/home")))
+        'sqlite:////data/home/mlflow.db'
     """
     path = str(home.mlflow_database.resolve())
     if set("?%") & set(path):
