@@ -119,20 +119,12 @@ class BatchingExecution:
                 if the queue is full, RESOURCE_EXHAUSTED if the request timed out in the queue.
         """
         call = self._call(servable, signature, inputs, outputs)
-        if call is None:
+        rows = _rows_to_batch(call, inputs) if call else 0
+        if call is None or not rows:
             return await self._direct.run(servable, signature, inputs, outputs)
-        queue = call.queue
-        try:
-            rows = count_rows(inputs)
-        except ServingError:
-            if isinstance(queue, TunedQueue):
-                return await self._direct.run(servable, signature, inputs, outputs)
-            raise
-        if not rows or (call.alone and isinstance(queue, TunedQueue)):
-            return await self._direct.run(servable, signature, inputs, outputs)
-        if isinstance(queue, TunedQueue) and queue.expected_seconds(rows) < SHORT_SECONDS:
-            return self._at_once(call, queue, inputs, rows)
-        sizes = queue.admit(rows)
+        if isinstance(call.queue, TunedQueue) and call.queue.expected_seconds(rows) < SHORT_SECONDS:
+            return self._at_once(call, call.queue, inputs, rows)
+        sizes = call.queue.admit(rows)
         for _ in inputs:
             self._metrics.observe(INPUT_BATCH_SIZE, rows)
         if len(sizes) == 1:
@@ -300,6 +292,19 @@ class BatchingExecution:
         answer = call.servable.run(call.signature, inputs, call.outputs)
         queue.learn(rows, time.perf_counter() - start)
         return answer
+
+
+def _rows_to_batch(call: _Call, inputs: Arrays) -> int:
+    """Returns the number of rows of a request; 0 for a request that runs alone."""
+    tuned = isinstance(call.queue, TunedQueue)
+    if tuned and call.alone:
+        return 0
+    try:
+        return count_rows(inputs)
+    except ServingError:
+        if tuned:
+            return 0
+        raise
 
 
 def _alone(call: _Call, inputs: Arrays) -> Arrays | ServingError:

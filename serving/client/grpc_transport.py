@@ -33,7 +33,7 @@ from serving.saved_model_files import DEFAULT_SIGNATURE
 
 _UNLIMITED = -1  # gRPC refuses answers above 4 MB by default
 _MAX_TRIES = 5  # gRPC ignores a higher maxAttempts
-# gRPC reports every failure to connect as UNAVAILABLE, as it does an overloaded server; only the words differ.
+# gRPC reports every failure to connect as UNAVAILABLE, as it does an overloaded server; only the wording differs.
 _CONNECTION_WORDS = ("connect", "socket", "resolution", "Handshake", "handshake", "Name or service", "unreachable")
 
 
@@ -89,7 +89,7 @@ class GrpcTransport:
         return _json(self._call(self._predictions.GetModelMetadata, request))
 
     def models(self) -> Any:
-        """Raises: TensorFlow Serving's gRPC services have no such method.
+        """Refuses: TensorFlow Serving's gRPC services cannot list models.
 
         Raises:
             UnexpectedAnswerError: Always.
