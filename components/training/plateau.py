@@ -16,8 +16,9 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
         learning_rate: Initial rate; the smallest rate is a thousandth of it.
 
     Example:
-        >>> Plateau("val_top1_error", patience=5, learning_rate=0.01).state()
-        {'best': inf, 'wait': 0.0}
+        >>> plateau = Plateau("val_top1_error", patience=5, learning_rate=0.01)
+        >>> plateau.factor, plateau.patience, f"{plateau.min_lr:.5f}"
+        (0.1, 5, '0.00001')
 
     Source: Krizhevsky, Sutskever & Hinton, NIPS 2012, section 5.
     """
