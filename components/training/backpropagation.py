@@ -173,6 +173,6 @@ def _fit_top_layer(
     for layer in hidden:
         layer.trainable = False
     _compile(model, settings, settings.top_layer_epochs, count, loss)
-    model.fit(data, epochs=settings.top_layer_epochs, callbacks=[order], verbose=0)
+    model.fit(data, epochs=settings.top_layer_epochs, callbacks=[order], shuffle=False, verbose=0)
     for layer in hidden:
         layer.trainable = True

@@ -81,9 +81,9 @@ def pretrain(
             config=rbm_config,
             seed=config.seed,
         )
-    except ValueError as error:  # its first sentence states the problem, the next a cure in code
+    except ValueError as error:  # the problem, then a cure in code
         raise VisionTfxError(
-            f"pretraining on patches failed: {str(error).partition('. ')[0]}; try other --model.pretraining.patches "
+            f"pretraining on patches failed: {str(error).partition('; ')[0]}; try other --model.pretraining.patches "
             "or --model.pretraining.contrast, or leave the kernels as they are initialised: "
             "--model.pretraining.patches 0"
         ) from error

@@ -191,8 +191,8 @@ def test_kernels_are_those_of_patches(tmp_path):
 @pytest.mark.parametrize(
     ("rate", "contrast", "why"),
     [
-        (1e39, 1, r"The machine of \d+ filters diverged"),
-        (0.001, 0, "All patches are flat: their contrast cannot be normalised"),
+        (1e39, 1, r"the RBM of \d+ filters diverged"),
+        (0.001, 0, "all patches are flat, so their contrast cannot be normalised"),
     ],
 )
 def test_patches_that_cannot_be_learned_are_reported_in_one_line(rate, contrast, why):
