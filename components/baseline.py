@@ -39,8 +39,8 @@ def newest_blessed(
         [0]
     """
     blessed = [
-        {b.get_int_custom_property("current_model_id") for b in judge if b.get_int_custom_property("blessed") == 1}
-        for judge in blessings
+        {b.get_int_custom_property("current_model_id") for b in every if b.get_int_custom_property("blessed") == 1}
+        for every in blessings
     ]
     eligible = set.intersection(*blessed) - {candidate.id for candidate in candidates}
     kinds = [_assets(candidate) for candidate in candidates]
@@ -68,6 +68,6 @@ class BaselineStrategy(ResolverStrategy):
         self, store: object, input_dict: Mapping[str, Sequence[Artifact]]
     ) -> dict[str, list[Artifact]]:
         """Resolves `model` to the newest blessed model other than `candidate`, and the other channels to nothing."""
-        judges = [input_dict["validation_blessing"], input_dict["test_blessing"]]
-        baseline = newest_blessed(input_dict["model"], judges, input_dict["candidate"])
+        blessings = [input_dict["validation_blessing"], input_dict["test_blessing"]]
+        baseline = newest_blessed(input_dict["model"], blessings, input_dict["candidate"])
         return {key: baseline if key == "model" else [] for key in input_dict}

@@ -40,13 +40,13 @@ def fingerprint(*modules: str) -> str:
         >>> fingerprint("components")
         Traceback (most recent call last):
             ...
-        ValueError: the closure of 'components' has 1 files; name the module that holds the code
+        ValueError: the closure of 'components' has fewer than two files; name the module that holds the code
     """
     files: dict[Path, _Source] = {}
     for module in modules:
         closure = _closure(module)
         if len(closure) < 2:
-            raise ValueError(f"the closure of {module!r} has {len(closure)} files; name the module that holds the code")
+            raise ValueError(f"the closure of {module!r} has fewer than two files; name the module that holds the code")
         files |= closure
     digest = hashlib.sha256()
     for text in sorted(_text(source) for source in files.values()):

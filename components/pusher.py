@@ -35,7 +35,7 @@ def push_if_blessed(model_folder: Path, blessings: dict[str, Path], destination:
         >>> push_if_blessed(Path("model"), {"Evaluator": Path("evaluator")}, Path("serving", "digits")) is None
         True
     """
-    refused = [judge for judge, folder in blessings.items() if not is_blessed(folder)]
+    refused = [node for node, folder in blessings.items() if not is_blessed(folder)]
     if refused:
         logging.warning("not pushed: %s did not bless the model", " and ".join(refused))
         return None

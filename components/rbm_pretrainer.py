@@ -143,19 +143,19 @@ def RBMPretrainer(  # noqa: N802 - a component is a class to its users
         config: A StationConfig as JSON.
         fingerprint: Fingerprint of this node's source, so that a changed source runs again.
     """
-    station, destination = StationConfig.from_json(config), Path(path_utils.serving_model_dir(model.uri))
-    if station.model.family == "alexnet":
-        importlib.import_module(PATCH_PRETRAINING).run(station, examples.uri, transform_graph.uri, destination)
+    settings, destination = StationConfig.from_json(config), Path(path_utils.serving_model_dir(model.uri))
+    if settings.model.family == "alexnet":
+        importlib.import_module(PATCH_PRETRAINING).run(settings, examples.uri, transform_graph.uri, destination)
         return
-    size, channels = station.model.image_size, station.model.channels
-    training = load_images(examples.uri, station.splits, size, channels)
+    size, channels = settings.model.image_size, settings.model.channels
+    training = load_images(examples.uri, settings.splits, size, channels)
     held_out = None
-    if features.VALIDATION not in station.splits:
+    if features.VALIDATION not in settings.splits:
         held_out = load_images(examples.uri, [features.VALIDATION], size, channels)
     statistics = load_statistics(transform_graph.uri, size, channels)
     checkpoint = station_checkpoint("RBMPretrainer", examples.uri, config, fingerprint)
     num_classes = len(read_labels(Path(examples.uri)))
     with station_run("RBMPretrainer") as tracker:
-        dbn = pretrain(station, training, held_out, statistics, num_classes, tracker, checkpoint)
+        dbn = pretrain(settings, training, held_out, statistics, num_classes, tracker, checkpoint)
     dbn.save(destination)
     checkpoint.clear()
