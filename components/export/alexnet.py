@@ -24,6 +24,12 @@ class ExportedAlexNet(ExportedClassifier):
             its last layer is the network behind the crop.
         labels: Class names in index order.
 
+    Example:
+        >>> network = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+        >>> cropped = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.CenterCrop(2, 2), network])
+        >>> list(ExportedAlexNet(cropped, ["cat", "dog", "owl"]).signature_functions())
+        ['serving_default', 'examples', 'pixels', 'ten_crops', 'ten_crop_examples']
+
     Source: Krizhevsky, Sutskever & Hinton, NIPS 2012, section 4.1.
     """
 

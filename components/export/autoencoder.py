@@ -22,6 +22,14 @@ class ExportedAutoencoder(ExportedModel):
         autoencoder: Keras model from images in [0, 1] (N, height, width, channels) to logits of the same shape, with a
             layer "code".
         mean_image: Mean of the training images in [0, 1], shape (height, width, channels).
+
+    Example:
+        >>> images = keras.Input((2, 2, 1))
+        >>> code = keras.layers.Dense(1, name="code")(keras.layers.Flatten()(images))
+        >>> logits = keras.layers.Reshape((2, 2, 1))(keras.layers.Dense(4)(code))
+        >>> model = ExportedAutoencoder(keras.Model(images, logits), np.zeros((2, 2, 1)))
+        >>> {name: tuple(value.shape) for name, value in model.from_pixels(tf.zeros((1, 2, 2, 1))).items()}
+        {'code': (1, 1), 'reconstruction': (1, 2, 2, 1), 'squared_error': (1,), 'mean_image_error': (1,)}
     """
 
     def __init__(self, autoencoder: keras.Model, mean_image: np.ndarray) -> None:

@@ -35,6 +35,14 @@ class ExportedDensity(ExportedModel):
         image_shape: (height, width, channels), whose product is the number of visible units.
         estimate: Estimate of the RBM's partition function.
         pixel_means: Means of the training images, in (0, 1), shape (height * width * channels,).
+
+    Example:
+        >>> rbm = RBM(3, seed=1)
+        >>> rbm.build((None, 4))
+        >>> estimate = LogPartitionEstimate(3.0, 0.1, 9.0, 3.2, 0.1, 9.0)
+        >>> model = ExportedDensity(rbm, (2, 2, 1), estimate, np.full(4, 0.5))
+        >>> {name: tuple(value.shape) for name, value in model.from_pixels(tf.zeros((1, 2, 2, 1))).items()}
+        {'log_probability': (1,), 'base_rate_log_probability': (1,), 'hidden': (1, 3), 'reconstruction': (1, 2, 2, 1)}
     """
 
     def __init__(

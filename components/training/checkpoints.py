@@ -149,7 +149,7 @@ class KeepBest(keras.callbacks.EarlyStopping):
 
     Args:
         monitor: Name of the metric in the logs; lower is better.
-        patience: Number of epochs.
+        patience: Number of epochs without improvement before the training stops.
     """
 
     _COUNTERS = ("best", "wait", "best_epoch")
@@ -194,6 +194,15 @@ class Resume(keras.callbacks.Callback):
         best: Callback that holds the best weights; None if `fit` has none.
         plateau: Callback that lowers the learning rate; None if `fit` has none.
         within_epochs: Whether to save between two updates as well: an epoch of ImageNet takes hours.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse", jit_compile=False)
+        >>> checkpoint = Checkpoint(Path("checkpoint"), seconds_between=0, largest_share=float("inf"))
+        >>> callbacks = [Resume(checkpoint, "line")]
+        >>> _ = model.fit(np.ones((4, 1)), np.ones((4, 1)), epochs=2, callbacks=callbacks, verbose=0)
+        >>> Checkpoint(Path("checkpoint")).epochs_done("line")
+        2
     """
 
     def __init__(
