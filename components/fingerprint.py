@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 _ROOT = Path(__file__).parent.parent
 _OWN = ("components", "models", "serving")
-# Packages that draw, log and report: no result depends on what their calls return.
-_REPORTING = ("components.figures", "components.reporting")
+# Code that no result depends on: it draws, logs and reports, or describes the fields of a configuration.
+_REPORTING = ("components.figures", "components.reporting", "models.ranges", "models.settings")
 
 
 @functools.cache
@@ -94,12 +94,14 @@ def _text(source: _Source) -> str:
     The hash replaces that file's name, so that the text stays the same when files move, and changes when a name comes
     from a file of other content.
     """
-    imports = [f"{local} is {name} of {_content(module)}" for module, name, local in source.own_imports]
+    imports = [
+        f"{local} is {name} of {_content(module)}" for module, name, local in source.own_imports if not _reports(module)
+    ]
     return "\n".join([source.code, *sorted(imports)])
 
 
 def _content(module: str) -> str:
-    path = None if _reports(module) else _path(module)
+    path = _path(module)
     return hashlib.sha256(_source(path).code.encode()).hexdigest() if path else module
 
 
@@ -123,7 +125,7 @@ class _SignificantParts(ast.NodeTransformer):
     """Keeps the statements that can change a result, and collects the imports.
 
     Removes docstrings, statements that only log or report such as `logging.info(...)` or `tracker.log_metrics(...)`,
-    and the wording of errors: an error ends its node, so no result depends on it.
+    the wording of errors, because an error ends its node, and the metadata of dataclass fields.
 
     Args:
         reporting: Names in the file bound to loggers and to objects of the reporting packages.
@@ -147,6 +149,11 @@ class _SignificantParts(ast.NodeTransformer):
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
         return None if _root(node.value) == "logging" else self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if _root(node.func) == "field":  # a range is checked before a run, so no result depends on it
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "metadata"]
+        return self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         if isinstance(node.exc, ast.Call):

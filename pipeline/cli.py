@@ -1,9 +1,8 @@
-"""`vision-tfx VERB ...`: finds the verb, imports only its module, and turns errors into one sentence and an exit code.
+"""`vision-tfx VERB ...`: imports the module of the verb only, and reports errors as one sentence and an exit code.
 
 Exit codes: 0 done, pushed or already up to date; 1 failure; 2 usage; 3 a gate refused data or model; 130 Ctrl-C.
 """
 
-import argparse
 import errno
 import importlib
 import os
@@ -14,20 +13,19 @@ from collections.abc import Iterator, Sequence
 
 from components.disk import is_full
 from components.errors import UsageError, VisionTfxError
-from pipeline.config import RunConfig
 from pipeline.installation import not_installed
-from pipeline.options.fields import did_you_mean, nearest
+from pipeline.options.suggestions import did_you_mean, nearest
 
 VERBS = {
-    "run": "train, judge and push a model: from images to what can be served",
+    "run": "train, judge and push a model, from images to a model that can be served",
     "presets": "list the presets with expected time and result",
-    "show": "print a configuration as YAML that `run --config` takes back",
-    "serve": "answer requests over gRPC and REST, as TensorFlow Serving does",
-    "predict": "what the newest pushed model, or a server, says of images: the five best labels",
-    "average": "push the mean of several pushed classifiers as one model",
-    "ui": "open MLflow on what the runs logged",
+    "show": "print a configuration as YAML that `run --config` reads back",
+    "serve": "serve models over gRPC and REST, compatible with TensorFlow Serving",
+    "predict": "print the answers of the newest pushed model, or of a model server, for images",
+    "average": "push the average of several pushed classifiers as one model",
+    "ui": "open MLflow on the metrics and plots of all runs",
     "rollback": "publish an older version of a model again",
-    "doctor": "check this machine and say what to mend",
+    "doctor": "check this host and name the cure for each problem",
 }
 INTERRUPTED = 130
 
@@ -39,9 +37,9 @@ verbs:
 {verbs}
 
 options:
-  --help     of vision-tfx, or after a verb of that verb
-  --version  the installed version
-  --debug    tracebacks instead of one-sentence errors
+  --help     print this page, or after a verb the options of the verb
+  --version  print the installed version
+  --debug    print the traceback of an error, not only one sentence
 
 first steps:
   vision-tfx run digits-dbn             bundled data, no network
@@ -49,32 +47,18 @@ first steps:
 """
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are UsageErrors, so that all verbs report alike."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        """Raises a UsageError in place of printing the usage and leaving."""
-        raise UsageError(f"{message} (see `{self.prog} --help`)")
-
-
-def add_home(parser: argparse.ArgumentParser) -> None:
-    """--home, with the default that all verbs share."""
-    default = os.environ.get("VISION_TFX_HOME") or RunConfig.home
-    parser.add_argument("--home", default=default, metavar="DIR", help=f"folder of all runs; default: {default}")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line.
 
     Args:
-        arguments: Without the program's name; none means those of this process.
+        arguments: Words of the command line behind the program's name; None for those of this process.
 
     Returns:
         The exit code.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     code = _run([word for word in words if word != "--debug"], debug="--debug" in words)
-    if arguments is None:  # leaving takes TensorFlow some seconds, in which a second Ctrl-C would print a traceback
+    if arguments is None:  # TensorFlow takes some seconds to exit, in which another Ctrl-C would print a traceback
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
 
@@ -84,7 +68,7 @@ def _run(words: list[str], debug: bool) -> int:
         code = _dispatch(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        complain("interrupted; the same command again goes on with what is finished")
+        complain("interrupted; repeat the command to resume, finished nodes come from the cache")
         return INTERRUPTED
     except BrokenPipeError:  # `vision-tfx presets | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,29 +82,34 @@ def _run(words: list[str], debug: bool) -> int:
 
 
 def explain(error: BaseException) -> str:
-    """One sentence on any error: its own if it was made for users, else what lies behind it and the cure."""
+    """Returns one sentence for any error: its message if it was made for users, otherwise its cause and the cure.
+
+    Example:
+        >>> explain(PermissionError(errno.EACCES, "Permission denied", "/data"))
+        'no permission to /data; change its permissions, or choose another place with --home DIR'
+    """
     if any(is_full(cause) for cause in _causes(error)):
-        return "the disk is full; free some space, or use another with --home DIR, and run the same command again"
+        return "the disk is full; free some space, or choose another disk with --home DIR, and repeat the command"
     if str(_foreseen(error)):
         return str(_foreseen(error))
     for cause in _causes(error):
         number = getattr(cause, "errno", None)
         if number in (errno.EACCES, errno.EPERM, errno.EROFS) and isinstance(cause, OSError):
             where = f" to {cause.filename}" if cause.filename else ""
-            return f"no permission{where}; change its permissions, or use another place with --home DIR"
+            return f"no permission{where}; change its permissions, or choose another place with --home DIR"
         if isinstance(cause, ModuleNotFoundError):
             return not_installed(cause)
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:500]}; this is unexpected: the same command with --debug shows where"
+    return f"{type(error).__name__}: {text[:500]}; this is unexpected; repeat with --debug for the traceback"
 
 
 def _foreseen(error: BaseException) -> VisionTfxError:
-    """The error made for users at or behind an error; one without text where there is none."""
+    """The error made for users among the causes of an error; one without text if there is none."""
     return next((cause for cause in _causes(error) if isinstance(cause, VisionTfxError)), VisionTfxError())
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()  # a library may raise an error from itself
+    seen: set[int] = set()  # some libraries raise an error from itself
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
@@ -141,12 +130,12 @@ def _dispatch(words: list[str]) -> int:
         raise UsageError(f"there is no verb {verb} (`vision-tfx --help` lists all){did_you_mean(nearest(verb, VERBS))}")
     try:
         return int(importlib.import_module(f"pipeline.commands.{verb}").main(rest))
-    except SystemExit as leaving:  # argparse's --help
+    except SystemExit as leaving:  # `VERB --help`
         return int(leaving.code or 0)
 
 
 def complain(message: str) -> None:
-    """One line on stderr, in this program's name."""
+    """Prints one line to stderr, with the program's name."""
     print(f"vision-tfx: {message}", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""What `vision-tfx doctor` looks at: each check says ok, warn or fail, what it found, and the cure."""
+"""The checks of `vision-tfx doctor`."""
 
 import importlib
 import os
@@ -19,7 +19,7 @@ PACKAGES = (
     *("tfx", "tensorflow", "keras", "tensorflow-transform", "tensorflow-model-analysis", "tfx-bsl"),
     *("tensorflow-data-validation", "ml-metadata", "apache-beam", "tensorflow-datasets", "mlflow", "scikit-learn"),
 )
-# The stock components of the pipeline, with the module each comes from.
+# TFX's components in the pipeline, with the module of each.
 TFX_COMPONENTS = {
     "StatisticsGen": "tfx.components.statistics_gen.component",
     "SchemaGen": "tfx.components.schema_gen.component",
@@ -33,13 +33,17 @@ _GIB = 1024**3
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one check.
+    """Result of one check.
 
     Args:
-        name: What was looked at.
-        status: "fail" means no run can succeed.
-        found: What is there.
-        cure: What to do; empty when ok.
+        name: Name of the check.
+        status: "ok"; "warn" if a run may fail or be slow; "fail" if no run can succeed.
+        found: Finding, such as a version.
+        cure: Cure; empty if the status is "ok".
+
+    Example:
+        >>> python(version=(3, 14, 0)).status, python(version=(3, 12, 1)).status
+        ('fail', 'ok')
     """
 
     name: str
@@ -49,35 +53,39 @@ class Check:
 
 
 def quick_checks(home: Path) -> list[Check]:
-    """The checks that import nothing heavy."""
-    return [python(), pair(), packages(), writable(home), disk(home), memory(), model_server(), docker()]
+    """Runs the checks that import nothing heavy.
+
+    Args:
+        home: Home folder; it need not exist yet.
+    """
+    return [python(), glibc(), packages(), writable(home), disk(home), memory()]
 
 
 def slow_checks() -> list[Check]:
-    """The checks that import TensorFlow and TFX: 10 to 40 s."""
+    """Runs the checks that import TensorFlow and TFX, which takes 10 to 40 s."""
     return [tfx_components(), gpu()]
 
 
 def python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
-    """The locked packages have wheels for Python 3.11 to 3.13."""
+    """Checks the Python version: the locked packages have wheels for 3.11 to 3.13."""
     found = ".".join(map(str, version))
     if (3, 11) <= version[:2] <= (3, 13):
         return Check("Python", "ok", found)
-    return Check("Python", "fail", found, "install Python 3.11, 3.12 or 3.13, then make clean install")
+    return Check("Python", "fail", found, "install Python 3.11, 3.12 or 3.13, then run make clean install")
 
 
-def pair(version: tuple[int, ...] = sys.version_info[:2], libc: tuple[str, str] | None = None) -> Check:
-    """TFX's wheels for Python 3.12 and 3.13 need glibc 2.39; those for 3.11 run on older Linux too."""
+def glibc(version: tuple[int, ...] = sys.version_info[:2], libc: tuple[str, str] | None = None) -> Check:
+    """Checks the glibc version: TFX's wheels for Python 3.12 and 3.13 require 2.39, those for 3.11 do not."""
     name, number = libc or platform.libc_ver()
     found = f"Python {version[0]}.{version[1]} on {name or 'no glibc'} {number}".strip()
     if name != "glibc" or version[:2] < (3, 12) or tuple(map(int, number.split(".")[:2])) >= (2, 39):
         return Check("Python and glibc", "ok", found)
-    cure = "TFX for Python 3.12 and later needs glibc 2.39: use Python 3.11 (make clean install PYTHON=python3.11)"
+    cure = "TFX for Python 3.12 and later requires glibc 2.39; use Python 3.11 (make clean install PYTHON=python3.11)"
     return Check("Python and glibc", "fail", found, cure)
 
 
 def packages(version: Callable[[str], str] = metadata.version) -> Check:
-    """The packages of the extra `pipeline`."""
+    """Checks that the packages of the extra `pipeline` are installed."""
     found, missing = [], []
     for name in PACKAGES:
         try:
@@ -90,10 +98,10 @@ def packages(version: Callable[[str], str] = metadata.version) -> Check:
 
 
 def tfx_components() -> Check:
-    """`tfx.v1.components.X` is silently None when its import failed."""
+    """Checks TFX's components: `tfx.v1.components.X` is silently None if its import failed."""
     try:
         components = importlib.import_module("tfx.v1").components
-    except Exception as error:  # a broken environment fails in many ways, and all are what is looked for
+    except Exception as error:  # a broken environment raises errors of any type, and each is a finding
         return Check("TFX components", "fail", f"{type(error).__name__}: {error}", INSTALL_ALL)
     broken = [name for name in TFX_COMPONENTS if getattr(components, name, None) is None]
     if not broken:
@@ -104,7 +112,7 @@ def tfx_components() -> Check:
 
 
 def gpu() -> Check:
-    """A GPU is optional; one that TensorFlow cannot use is worth a word."""
+    """Warns if a GPU is present but TensorFlow cannot use it; a GPU is optional."""
     try:
         found = importlib.import_module("tensorflow").config.list_physical_devices("GPU")
     except Exception as error:  # as above
@@ -112,45 +120,37 @@ def gpu() -> Check:
     if found:
         return Check("GPU", "ok", ", ".join(device.name for device in found))
     if shutil.which("nvidia-smi"):
-        cure = "make install EXTRAS='pipeline serving gpu' installs the CUDA libraries"
-        return Check("GPU", "warn", "there is one, but TensorFlow does not see it", cure)
+        cure = "install the CUDA libraries with make install EXTRAS='pipeline serving gpu'"
+        return Check("GPU", "warn", "present, but TensorFlow cannot use it", cure)
     return Check("GPU", "ok", "none: training runs on the CPU")
 
 
 def writable(home: Path) -> Check:
-    """The home, or the nearest folder above it that exists."""
+    """Checks that the home, or the nearest existing folder above it, can be written."""
     try:
         check_writable(_existing(home))
     except UsageError as error:
-        return Check("home", "fail", str(error), "give another with --home DIR or VISION_TFX_HOME")
+        return Check("home", "fail", str(error), "choose another with --home DIR or VISION_TFX_HOME")
     return Check("home", "ok", str(home))
 
 
 def disk(home: Path) -> Check:
-    """Free space on the disk of the home."""
+    """Checks the free space on the disk of the home."""
     free = shutil.disk_usage(_existing(home)).free
     found = f"{free / _GIB:.1f} GiB free"
-    cure = "free some space, or give a home on another disk with --home DIR"
+    cure = "free some space, or choose a home on another disk with --home DIR"
     if free < SPARE_BYTES:
         return Check("disk", "fail", found, cure)
     return Check("disk", "warn", found, cure) if free < 5 * _GIB else Check("disk", "ok", found)
 
 
 def memory() -> Check:
-    """A run on MNIST takes up to 4 GB."""
+    """Checks the memory: a run on MNIST takes up to 4 GB."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     found = f"{total / _GIB:.1f} GiB"
-    return Check("memory", "ok", found) if total >= 4e9 else Check("memory", "warn", found, "4 GB or more are safer")
-
-
-def model_server() -> Check:
-    """TensorFlow Serving's own server; a pushed model is tried on it where there is one."""
-    return Check("tensorflow_model_server", "ok", shutil.which("tensorflow_model_server") or "not found; optional")
-
-
-def docker() -> Check:
-    """Only needed to run other people's images."""
-    return Check("docker", "ok", shutil.which("docker") or "not found; optional")
+    return (
+        Check("memory", "ok", found) if total >= 4e9 else Check("memory", "warn", found, "use a host with 4 GB or more")
+    )
 
 
 def _existing(folder: Path) -> Path:

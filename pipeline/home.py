@@ -1,33 +1,40 @@
-"""Where runs leave what they make: one folder, one layout."""
+"""The home: one folder, with one layout, for everything that runs store."""
 
 import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
+# Folders of a home that do not belong to a pipeline, and so cannot be the name of one.
+RESERVED_NAMES = ("serving", "checkpoints", "logs", "mlartifacts", "mlruns")
+
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of all runs (`--home`, `VISION_TFX_HOME`, ./vision-tfx-home) and the places in it.
+    """The folder of all runs (`--home`, `VISION_TFX_HOME` or ./vision-tfx-home) and the paths in it.
 
     Args:
         root: The folder; it need not exist yet.
+
+    Example:
+        >>> Home(Path("models")).artifacts("digits-dbn").as_posix()
+        'models/digits-dbn/artifacts'
     """
 
     root: Path
 
     @property
     def metadata(self) -> Path:
-        """ML Metadata's sqlite file: every execution and artifact of every pipeline."""
+        """ML Metadata's SQLite file: every execution and artifact of every pipeline."""
         return self.root / "metadata.sqlite"
 
     @property
     def checkpoints(self) -> Path:
-        """State of unfinished trainings, by key of configuration, data and source."""
+        """State of unfinished trainings, by a key of configuration, data and source."""
         return self.root / "checkpoints"
 
     @property
     def mlflow_database(self) -> Path:
-        """MLflow's sqlite file."""
+        """MLflow's SQLite file."""
         return self.root / "mlflow.db"
 
     @property
@@ -37,7 +44,7 @@ class Home:
 
     @property
     def serving(self) -> Path:
-        """Pushed models, as <model>/<version>/: the base path of a model server."""
+        """Pushed models, as <model>/<version>/; each <model> is a base path for a model server."""
         return self.root / "serving"
 
     def artifacts(self, pipeline: str) -> Path:
@@ -50,5 +57,5 @@ class Home:
 
 
 def new_run_id() -> str:
-    """The name of a run that starts now, such as 20261123-101801-915."""
+    """Returns the name of a run that starts now, such as 20261123-101801-915."""
     return datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]

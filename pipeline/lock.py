@@ -1,4 +1,4 @@
-"""One run at a time in a home: two would write the same metadata and artifacts."""
+"""Lock of a home: two runs at a time would write the same metadata and artifacts."""
 
 import fcntl
 import json
@@ -15,14 +15,20 @@ LOCK_FILE = ".lock"
 
 @contextmanager
 def home_lock(home: Path, run_id: str) -> Iterator[None]:
-    """Holds the home for one run. The kernel lets go of it when the process ends, so no stale lock ever blocks.
+    """Locks the home for one run. The kernel releases the lock when the process ends, so a stale lock cannot block.
 
     Args:
-        home: The home folder; made when it is not there.
-        run_id: Name of the run, told to whoever comes second.
+        home: Home folder; created if it does not exist.
+        run_id: Name of the run, for the error message of a second run.
 
     Raises:
-        VisionTfxError: Another process holds it; nothing was touched.
+        VisionTfxError: Another process holds the lock; nothing was changed.
+
+    Example:
+        >>> with home_lock(Path("home"), "run-1"), home_lock(Path("home"), "run-2"):
+        ...     pass
+        Traceback (most recent call last):
+        components.errors.VisionTfxError: run run-1 (process ..., since ...) is using the home home; ...
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / LOCK_FILE).open("a+", encoding="utf-8") as file:
@@ -30,7 +36,7 @@ def home_lock(home: Path, run_id: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise VisionTfxError(_refusal(home, file.name)) from None
-        # Held by a file that stays: unlinking it would let a third run lock a new file beside the old one.
+        # The file is never deleted: a third run could then lock a new file while the old one is still locked.
         _write(file.name, {"pid": os.getpid(), "run_id": run_id, "since": time.strftime("%Y-%m-%d %H:%M:%S")})
         try:
             yield
@@ -45,7 +51,7 @@ def _write(path: str, holder: dict[str, object]) -> None:
 def _refusal(home: Path, path: str) -> str:
     try:
         holder = json.loads(Path(path).read_text(encoding="utf-8"))
-        who = f"run {holder['run_id']} (process {holder['pid']}, since {holder['since']})"
+        holding = f"run {holder['run_id']} (process {holder['pid']}, since {holder['since']})"
     except (OSError, ValueError, KeyError, TypeError):
-        who = "another run"
-    return f"{who} is using the home {home}: wait until it ends, or give this run a home of its own with --home DIR"
+        holding = "another run"
+    return f"{holding} is using the home {home}; wait until it ends, or choose another home with --home DIR"

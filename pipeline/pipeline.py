@@ -1,9 +1,7 @@
 """The TFX pipeline: the nodes in the order in which they run, and a function for each phase."""
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import tensorflow_data_validation as tfdv
@@ -17,7 +15,6 @@ from components.evaluation.measures import MEASURES
 from components.example_gen import ImageExampleGen
 from components.fingerprint import fingerprint
 from components.infra_validator import InfraValidator
-from components.ingest.data_gates import DataGates
 from components.pusher import Pusher
 from components.rbm_pretrainer import PATCH_PRETRAINING, RBMPretrainer
 from components.station_config import StationConfig
@@ -99,7 +96,7 @@ def _data_checks(config: RunConfig, examples: Channel) -> tuple[Node, Node, Node
     data_gate = DataGate(
         examples=examples,
         anomalies=example_validator.outputs["anomalies"],
-        gates=json.dumps({field.name: getattr(config.gates, field.name) for field in fields(DataGates)}),
+        gates=config.gates.to_json(),
         fingerprint=fingerprint("components.data_gate"),
     )
     return statistics_gen, schema_gen, example_validator, data_gate

@@ -1,4 +1,8 @@
-"""Labelled experiments: each preset's docstring says its command, expected time, expected result and source."""
+"""Presets: labelled experiments, each a function that returns the configuration of a run.
+
+The docstring of the function is the label: summary, `Command:`, `Time:` (of a first run, with the host), `Result:` (on
+the test split, with the 95 % interval) and `Source:`.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -7,21 +11,26 @@ from dataclasses import dataclass
 from models.config import AlexNetConfig, DBNConfig, RBMConfig, TrainingConfig, UpDownConfig
 from pipeline.config import GatesConfig, RunConfig
 
-# The data of a preset that has none of its own: whoever runs it names the folder.
+# Data of a preset for any folder: the user names the folder with --data.
 FOLDER_PLACEHOLDER = "folder:PATH"
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A configuration with a name and with what to expect of it.
+    """A named configuration with its expected time and result.
 
     Args:
-        config: The whole configuration; its `name` is the preset's name.
-        summary: What it is, in one line.
-        command: The command that runs it.
-        expected_time: Time of a first run and the machine it was measured on.
-        expected_result: What the model is judged by, on the test split, with its 95 % interval.
-        source: Where model and hyper-parameters come from.
+        config: Whole configuration; its `name` is the name of the preset.
+        summary: Data and model, in one line.
+        command: Command that runs the preset.
+        expected_time: Time of a first run and the host it was measured on.
+        expected_result: Metric that the model is judged by, on the test split, with its 95 % interval.
+        source: Source of model and hyper-parameters.
+
+    Example:
+        >>> preset = PRESETS["digits-dbn"]
+        >>> preset.command, preset.config.model.hidden_units
+        ('vision-tfx run digits-dbn', (200, 200))
     """
 
     config: RunConfig
@@ -33,30 +42,30 @@ class Preset:
 
 
 def _preset(build: Callable[[], RunConfig]) -> Preset:
-    """Reads a preset out of a function: the configuration from its result, the rest from its docstring."""
+    """Makes a preset from a function: the configuration is its result, the rest is in its docstring."""
     summary, _, labelled = inspect.cleandoc(build.__doc__ or "").partition("\n\n")
-    said = {}
+    labels = {}
     for paragraph in labelled.replace("\n    ", " ").splitlines():
         label, _, text = paragraph.partition(": ")
-        said[label] = text
+        labels[label] = text
     return Preset(
         config=build(),
         summary=summary,
-        command=said.get("Command", ""),
-        expected_time=said.get("Time", ""),
-        expected_result=said.get("Result", ""),
-        source=said.get("Source", ""),
+        command=labels.get("Command", ""),
+        expected_time=labels.get("Time", ""),
+        expected_result=labels.get("Result", ""),
+        source=labels.get("Source", ""),
     )
 
 
 def digits_dbn() -> RunConfig:
-    """Bundled handwritten digits, small deep belief net: the whole road in minutes, without network.
+    """Bundled handwritten digits, small deep belief net: the whole pipeline in minutes, without network access.
 
     Command: vision-tfx run digits-dbn
     Time: 81 s on 2 cores
     Result: top-1 error 2.78 % (1.19 to 6.34)
     Source: data of scikit-learn's load_digits (UCI, 1,797 images of 8 x 8 grey pixels); the net is ours, the training
-        that of Hinton & Salakhutdinov, Science 313 (2006)
+        is that of Hinton & Salakhutdinov, Science 313 (2006)
     """
     return RunConfig(
         name="digits-dbn",
@@ -70,8 +79,8 @@ def digits_dbn() -> RunConfig:
 def mnist_dbn() -> RunConfig:
     """MNIST, deep belief net 784-500-500-2000-10: the classifier of 2006.
 
-    The learning rate was chosen on 15,000 of the 60,000 images (1.37 % there), then the classifier is fitted on all of
-    them, as the papers do: its error on validation means nothing.
+    The learning rate was chosen on 15,000 of the 60,000 images (1.37 % there). The classifier is then trained on all
+    60,000, as in the papers, so that its error on validation is meaningless.
 
     Command: vision-tfx run mnist-dbn --data-dir DIR
     Time: 15 min on 2 cores
@@ -92,7 +101,7 @@ def mnist_dbn() -> RunConfig:
 def mnist_dbn_dropout() -> RunConfig:
     """MNIST, the deep belief net of mnist-dbn fine-tuned with dropout.
 
-    Rate and shares of dropout were chosen on 5,000 of the 60,000 images, at 40 epochs (1.08 % there).
+    The learning rate and the shares of dropout were chosen on 5,000 of the 60,000 images, at 40 epochs (1.08 % there).
 
     Command: vision-tfx run mnist-dbn-dropout --data-dir DIR
     Time: 35 min on 2 busy cores
@@ -112,9 +121,9 @@ def mnist_dbn_dropout() -> RunConfig:
 
 
 def mnist_dbn_updown() -> RunConfig:
-    """MNIST, generative deep belief net with labels in its top machine, fine-tuned by up-down.
+    """MNIST, generative deep belief net with labels in its top RBM, fine-tuned by up-down.
 
-    A shortened schedule: 80 epochs of up-down where the paper has 359. With its stages of 100 epochs each
+    The schedule is shorter than the paper's: 80 epochs of up-down instead of 359. With stages of 100 epochs each
     (`--model.up-down.epochs 100,100,100`) the error was 1.51 %.
 
     Command: vision-tfx run mnist-dbn-updown --data-dir DIR
@@ -139,7 +148,7 @@ def mnist_dbn_updown() -> RunConfig:
 
 
 def mnist_autoencoder() -> RunConfig:
-    """MNIST, deep autoencoder 784-1000-500-250-30 with a linear code: images as 30 numbers.
+    """MNIST, deep autoencoder 784-1000-500-250-30: encodes an image as 30 numbers.
 
     Command: vision-tfx run mnist-autoencoder --data-dir DIR
     Time: 63 min on 2 busy cores
@@ -162,13 +171,13 @@ def mnist_autoencoder() -> RunConfig:
 
 
 def mnist_rbm() -> RunConfig:
-    """MNIST, one restricted Boltzmann machine of 500 hidden units as a density: log-probabilities of images.
+    """MNIST, density model of one restricted Boltzmann machine with 500 hidden units: log-probabilities of images.
 
     Command: vision-tfx run mnist-rbm --data-dir DIR
     Time: 30 min on 2 busy cores
     Result: log-probability -84.64 nats
     Source: centred persistent chains of Melchior, Fischer & Wiskott, JMLR 17 (2016); annealed importance sampling of
-        Salakhutdinov & Murray, ICML 2008; that binary images are drawn from the grey ones is ours
+        Salakhutdinov & Murray, ICML 2008; sampling binary images from the grey ones is ours
     """
     return RunConfig(
         name="mnist-rbm",
@@ -196,7 +205,7 @@ def mnist_rbm() -> RunConfig:
 
 
 def folder_dbn() -> RunConfig:
-    """Any folder of class folders, deep belief net on 32 x 32 colour images: a first model of your own data.
+    """Any folder of class folders, deep belief net on 32 x 32 colour images: a first model for your own data.
 
     Command: vision-tfx run --data folder:PATH
     Time: depends on the folder
@@ -234,11 +243,11 @@ def imagenet_alexnet() -> RunConfig:
 
 
 def imagenet_alexnet_bn() -> RunConfig:
-    """ImageNet (ILSVRC 2012), AlexNet with batch normalisation in place of local response normalisation.
+    """ImageNet (ILSVRC 2012), AlexNet with batch normalisation instead of local response normalisation.
 
     Command: vision-tfx run imagenet-alexnet-bn --manual-dir DIR
     Time: not run yet
-    Result: top-1 error 39.9 %, top-5 error 18.1 % in one crop, as its authors published; not run yet
+    Result: top-1 error 39.9 %, top-5 error 18.1 % in one crop, as published by its authors; not run yet
     Source: Simon, Rodner & Denzler, arXiv 1612.01452 (2016)
     """
     return RunConfig(

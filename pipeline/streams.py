@@ -1,4 +1,4 @@
-"""Sends all that a process writes to stdout and stderr into a file, C++ logs and child processes included."""
+"""Redirects stdout and stderr of the process to a file, including those of C++ code and child processes."""
 
 import contextlib
 import os
@@ -12,22 +12,28 @@ STDOUT, STDERR = 1, 2
 
 @contextlib.contextmanager
 def redirected(log_file: Path) -> Iterator[TextIO]:
-    """Points file descriptors 1 and 2 at the end of a log file while the block runs.
+    """Redirects file descriptors 1 and 2 to the end of a log file while the block runs.
 
-    TensorFlow's C++ code and Beam's workers write to the descriptors, not to `sys.stderr`, so replacing the Python
-    objects would not be enough.
+    Replacing `sys.stdout` and `sys.stderr` would not suffice, because TensorFlow's C++ code and Beam's workers write to
+    the descriptors.
 
     Args:
-        log_file: Appended to; its folder is made when it is not there.
+        log_file: File to append to; its folder is created if it does not exist.
 
     Yields:
-        A text stream on the terminal (or file, or pipe) that stdout was before.
+        A text stream to the terminal, file or pipe that stdout was before.
+
+    Example:
+        >>> with redirected(Path("run.log")):
+        ...     _ = os.write(STDOUT, b"from C++")
+        >>> Path("run.log").read_text()
+        'from C++'
     """
     log_file.parent.mkdir(parents=True, exist_ok=True)
     _flush()
     saved = {descriptor: os.dup(descriptor) for descriptor in (STDOUT, STDERR)}
     log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    # A copy of its own, so that closing the stream does not close what stdout is restored from.
+    # A separate copy, because closing the stream must not close the copy that stdout is restored from.
     console = os.fdopen(os.dup(saved[STDOUT]), "w", encoding="utf-8", errors="replace")
     try:
         for descriptor in saved:
@@ -39,19 +45,19 @@ def redirected(log_file: Path) -> Iterator[TextIO]:
             os.dup2(copy, descriptor)
             os.close(copy)
         os.close(log)
-        with contextlib.suppress(OSError):  # a reader that went away (`| head`) is no reason to fail
+        with contextlib.suppress(OSError):  # a reader that has exited (`| head`) is not an error
             console.close()
 
 
 @contextlib.contextmanager
 def quiet(text: str) -> Iterator[Callable[[str], None]]:
-    """Drops what others write while the block runs; on a terminal, says what the wait is for.
+    """Discards the output of libraries while the block runs, and shows a status line on a terminal.
 
     Args:
-        text: Such as "Loading TensorFlow".
+        text: Text of the status line, such as "Loading TensorFlow".
 
     Yields:
-        A function that says something else from then on.
+        A function that changes the text.
     """
     from rich.console import Console
 
@@ -64,5 +70,5 @@ def quiet(text: str) -> Iterator[Callable[[str], None]]:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # a closed or broken stream has nothing left to lose
+        with contextlib.suppress(OSError, ValueError):  # nothing can be lost in a closed or broken stream
             stream.flush()

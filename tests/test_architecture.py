@@ -44,7 +44,8 @@ def test_models_need_keras_and_numpy_only(path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pipeline").rglob("*.py")), ids=lambda path: path.name)
 def test_pipeline_takes_only_configuration_from_models(path):
-    assert {name for name in imported(path) if name.split(".")[0] == "models"} <= {"models.config"}
+    configuration = {"models.config", "models.ranges", "models.settings"}
+    assert {name for name in imported(path) if name.split(".")[0] == "models"} <= configuration
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "components").rglob("*.py")), ids=lambda path: path.name)

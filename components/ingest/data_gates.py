@@ -1,8 +1,11 @@
 """The gates for the data of a run. Standard library only: `pipeline.config` imports this file for every command."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Self
+
+from models.ranges import PERCENT
+from models.settings import setting
 
 
 @dataclass(frozen=True)
@@ -20,13 +23,13 @@ class DataGates:
         DataGates(max_broken_percent=2.0, max_leaked_percent=0.0, allow_missing_classes=False)
     """
 
-    max_broken_percent: float = 0.1
-    max_leaked_percent: float = 0.0
+    max_broken_percent: float = field(default=0.1, metadata=setting(PERCENT))
+    max_leaked_percent: float = field(default=0.0, metadata=setting(PERCENT))
     allow_missing_classes: bool = False
 
     def to_json(self) -> str:
         """Returns these gates as a JSON object, without fields that a subclass adds: those do not concern DataGate."""
-        return json.dumps({field.name: getattr(self, field.name) for field in fields(DataGates)})
+        return json.dumps({each.name: getattr(self, each.name) for each in fields(DataGates)})
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -1,1 +1,1 @@
-"""The verbs of `vision-tfx`, one module each: `main(arguments) -> exit code`, imported when its verb is called."""
+"""The verbs of `vision-tfx`, one module each: `main(arguments) -> exit code`, imported when the verb is used."""

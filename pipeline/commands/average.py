@@ -1,4 +1,4 @@
-"""`vision-tfx average NAME NAME... --as NEWNAME`: the mean of several pushed classifiers, pushed as one."""
+"""`vision-tfx average NAME NAME... --as NEWNAME`: pushes the average of several pushed classifiers as one model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from components.errors import GateRefused
 from components.evaluation.measures import TOP1, TOP5, Measure
 from components.evaluation.results import SPLIT_WORDS, Result
-from pipeline.cli import Parser, add_home
 from pipeline.home import Home, new_run_id
 from pipeline.lock import home_lock
+from pipeline.options.command_line import CommandLine
 from pipeline.options.preflight import check_name
 from pipeline.streams import quiet
 
@@ -20,19 +20,17 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measures the average beside its members, and pushes it unless the best of them is better on validation."""
-    parser = Parser(
-        prog="vision-tfx average",
-        description="Averages the probabilities of several pushed classifiers, such as those of one configuration with "
-        "several seeds. The average is one self-contained model; it is pushed unless its top-1 error on validation is "
-        "above that of its best member (exit code 3).",
+    """Measures the average and its members, and pushes it unless its best member is better on validation."""
+    line = CommandLine(
+        "average",
+        "Averages the probabilities of several pushed classifiers, such as those of one configuration with several "
+        "seeds. The average is one self-contained model; it is pushed unless its top-1 error on validation is above "
+        "that of its best member (exit code 3).",
     )
-    parser.add_argument(
-        "members", nargs="+", metavar="NAME[/VERSION]", help="a pushed model; default: its newest version"
-    )
-    parser.add_argument("--as", dest="name", required=True, metavar="NEWNAME", help="name of the average")
-    add_home(parser)
-    given = parser.parse_args(arguments)
+    line.add("members", "Pushed model; by default its newest version.", nargs="+", metavar="NAME[/VERSION]")
+    line.add("--as", "Name of the average.", dest="name", required=True, metavar="NEWNAME")
+    line.add_home()
+    given = line.read(arguments)
     check_name(given.name)
     from components.interruption import interruptible
     from components.reporting import progress
@@ -42,13 +40,13 @@ def main(arguments: Sequence[str]) -> int:
     home = Home(Path(given.home).expanduser().resolve())
     members = find_members(home, given.members, given.name)
     run_id = new_run_id()
-    with home_lock(home.root, run_id), interruptible(), quiet("Loading TFX, which takes some 20 s") as say:
+    with home_lock(home.root, run_id), interruptible(), quiet("Loading TFX, which takes about 20 s") as say:
         progress.listen(say)
         examples = find_examples(home, members)
         result = average(home, members, examples, given.name, run_id)
     _show(result.results)
     if result.pushed is None:
-        raise GateRefused(f"the average was refused ({result.refusal}); serve its best member, or average others")
+        raise GateRefused(f"the average was refused ({result.refusal}); serve its best member, or average other models")
     print(f"Pushed as version {result.pushed.name}.\nModel: {result.pushed}")
     print(f"Next:  vision-tfx predict IMAGE... --model {given.name}")
     return 0

@@ -1,21 +1,21 @@
-"""`vision-tfx doctor`: is this machine ready, and what is the cure where it is not?"""
+"""`vision-tfx doctor`: checks this host and names the cure for each problem."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from components.errors import VisionTfxError
-from pipeline.cli import Parser, add_home
 from pipeline.doctor import Check, quick_checks, slow_checks
+from pipeline.options.command_line import CommandLine
 from pipeline.streams import quiet
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints one table; 1 when something failed."""
-    parser = Parser(prog="vision-tfx doctor", description="Checks this machine and says what to mend.")
-    add_home(parser)
-    home = Path(parser.parse_args(arguments).home).expanduser().resolve()
+    """Prints one table; returns 1 if a check failed."""
+    line = CommandLine("doctor", "Checks this host and names the cure for each problem.")
+    line.add_home()
+    home = Path(line.read(arguments).home).expanduser().resolve()
     checks = quick_checks(home)
     with quiet("Importing TensorFlow and TFX"):
         checks += slow_checks()

@@ -1,17 +1,18 @@
-"""`vision-tfx presets`: what can be run, and what to expect of it."""
+"""`vision-tfx presets`: lists the presets with expected time and result."""
 
 from collections.abc import Sequence
 
 from models.config import AlexNetConfig
-from pipeline.cli import Parser
 from pipeline.config import RunConfig
 from pipeline.presets import PRESETS
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints a table, and behind it what to expect of each preset."""
-    parser = Parser(prog="vision-tfx presets", description="The presets, with expected time and result on test.")
-    parser.parse_args(arguments)
+    """Prints a table of the presets, then command, expected result, time and source of each."""
+    if arguments:
+        from pipeline.options.command_line import CommandLine  # jsonargparse takes longer to import than all the rest
+
+        CommandLine("presets", "Lists the presets with expected time and result on the test split.").read(arguments)
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         console.print(f"{name}: {preset.summary}\n  {preset.command}", highlight=False)
         console.print(f"  Expected: {preset.expected_result}; {preset.expected_time}.", highlight=False)
         console.print(f"  Source: {preset.source}.\n", highlight=False)
-    console.print("vision-tfx show PRESET prints all of a configuration.", highlight=False)
+    console.print("`vision-tfx show PRESET` prints the whole configuration.", highlight=False)
     return 0
 
 

@@ -1,24 +1,23 @@
-"""`vision-tfx rollback NAME [--to VERSION]`: an older version becomes the newest again."""
+"""`vision-tfx rollback NAME [--to VERSION]`: publishes an older version of a model again."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cli import Parser, add_home
 from pipeline.home import Home
+from pipeline.options.command_line import CommandLine
 from pipeline.options.preflight import check_name
 from pipeline.tracking.store import promote
 
 
 def main(arguments: Sequence[str]) -> int:
     """Publishes an older version under a new highest number, so that every model server switches to it."""
-    parser = Parser(
-        prog="vision-tfx rollback",
-        description="Publishes an older version of a model again, under a new highest number; nothing is deleted.",
+    line = CommandLine(
+        "rollback", "Publishes an older version of a model again, under a new highest number. Deletes nothing."
     )
-    parser.add_argument("name", metavar="NAME", help="the model")
-    parser.add_argument("--to", type=int, metavar="VERSION", help="default: the version before the newest")
-    add_home(parser)
-    given = parser.parse_args(arguments)
+    line.add("name", "Name of the model.", metavar="NAME")
+    line.add("--to", "Version to publish; by default the one before the newest.", type=int, metavar="VERSION")
+    line.add_home()
+    given = line.read(arguments)
     check_name(given.name)
     from components.export.publishing import rollback
 

@@ -1,4 +1,4 @@
-"""`vision-tfx run [PRESET] [--data DATA] [overrides]`: the whole pipeline, from images to a pushed model."""
+"""`vision-tfx run [PRESET] [--data DATA] [--KEY VALUE]...`: the whole pipeline, from images to a pushed model."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,22 +8,19 @@ from components.errors import GateRefused, VisionTfxError
 if TYPE_CHECKING:
     from pipeline.runner import RunResult
 
-_DESCRIPTION = """Trains, judges and pushes a classifier. Every field of the configuration is an option; dashes and
-underscores are one (--model.hidden-units 500,500). Exit code: 0 pushed or already up to date, 2 usage, 3 a gate
-refused data or model, 1 failure."""
+_DESCRIPTION = """Trains, judges and pushes a model. Every field of the configuration is an option; dashes and
+underscores are interchangeable, a list is written with commas (--model.hidden-units 500,500), none stands for no value.
+Exit code: 0 pushed or already up to date, 1 failure, 2 usage, 3 a gate refused data or model."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Resolves the configuration, checks what can be checked at once, then runs."""
-    from pipeline.options.arguments import help_text, parse
+    """Resolves the configuration, checks everything that needs no TFX, then runs."""
+    from pipeline.options.arguments import parse
 
-    if {"-h", "--help"} & set(arguments):
-        print(help_text("vision-tfx run", _DESCRIPTION, arguments))
-        return 0
-    request = parse(arguments)
+    request = parse(arguments, "run", _DESCRIPTION)
     from pipeline.options.preflight import check
 
-    check(request.config)
+    check(request.config, request.given)
     from pipeline.runner import run_local
 
     result = run_local(request.config)
@@ -39,4 +36,4 @@ def main(arguments: Sequence[str]) -> int:
 
 def _refusal(result: "RunResult") -> str:
     reasons = "; ".join(station.reason for station in result.stations if station.status == "skipped")
-    return f"the model was refused ({reasons}): train a better one, or change the gate that refused it"
+    return f"the model was refused ({reasons}); train a better one, or change the gate that refused it"

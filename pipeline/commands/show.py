@@ -1,15 +1,14 @@
-"""`vision-tfx show PRESET [overrides]`: the resolved configuration as YAML."""
+"""`vision-tfx show PRESET [--KEY VALUE]...`: the resolved configuration as YAML."""
 
 from collections.abc import Sequence
 
+_DESCRIPTION = "Prints the configuration that `vision-tfx run` would use with the same arguments, as YAML."
+
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints what `run` with the same arguments would use."""
-    from pipeline.options.arguments import help_text, parse, to_yaml
+    """Prints the configuration of `run` with the same arguments."""
+    from pipeline.options.arguments import parse
+    from pipeline.options.config_file import to_yaml
 
-    if {"-h", "--help"} & set(arguments):
-        description = "Prints the configuration of `run` with the same arguments, as YAML."
-        print(help_text("vision-tfx show", description, arguments))
-        return 0
-    print(to_yaml(parse(arguments).config), end="")
+    print(to_yaml(parse(arguments, "show", _DESCRIPTION).config), end="")
     return 0

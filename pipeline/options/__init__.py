@@ -1,1 +1,1 @@
-"""Command-line options: parsing, ranges, combinations, checks before a run."""
+"""Options of the command line: parsing, ranges, combinations, and the checks before a run."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from components.errors import UsageError
 from components.export.publishing import versions
 from pipeline.home import Home
-from pipeline.options.fields import did_you_mean, nearest
+from pipeline.options.suggestions import did_you_mean, nearest
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from components.errors import UsageError, VisionTfxError
-from pipeline.options.fields import did_you_mean, nearest
+from pipeline.options.suggestions import did_you_mean, nearest
 from pipeline.pushed_models.answers import read_images
 from pipeline.pushed_models.pushed_model import AnsweringModel
 from pipeline.streams import quiet

@@ -25,8 +25,8 @@ from components.reporting.station_tracker import (
 )
 from pipeline.config import RunConfig
 from pipeline.home import Home
-from pipeline.options.arguments import to_yaml
-from pipeline.options.fields import flatten
+from pipeline.options.config_file import to_yaml
+from pipeline.options.keys import flatten
 from pipeline.reports import INTERRUPTED, StationReport, Status
 from pipeline.tracking import registry
 from pipeline.tracking.provenance import provenance

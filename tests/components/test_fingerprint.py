@@ -198,6 +198,21 @@ class TestTrainingModule:
         assert not [name for name in names if name.startswith(("components/figures", "components/reporting"))]
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "same"),
+    [
+        ("models/config.py", "setting(COUNT)", "setting(COUNT_OR_ZERO)", True),
+        ("models/config.py", "DROPPED, MOMENTUM", "DROPPED, FINITE, MOMENTUM", True),
+        ("models/ranges.py", "FINITE = 1e6", "FINITE = 1e9", True),
+        ("models/config.py", "default=2e-4", "default=3e-4", False),
+    ],
+)
+def test_ranges_of_fields_do_not_count_but_defaults_do(digest, sources, edit, name, old, new, same):
+    before = digest(sources, "components.trainer")
+    edit(sources / name, lambda text: text.replace(old, new))
+    assert (digest(sources, "components.trainer") == before) == same
+
+
 def test_pretraining_does_not_depend_on_the_trainer():
     names = {path.name for path in fingerprint._closure("components.rbm_pretrainer")}
     assert "rbm.py" in names

@@ -154,7 +154,7 @@ def test_a_disk_that_fills_up_and_is_given_more(place, mounted, monkeypatch):
         mounted(f"size={kibibytes}k")
         done = filling.run()
         assert done.code == 1
-        assert "the disk is full; free some space, or use another with --home DIR" in done.sentence
+        assert "the disk is full; free some space, or choose another disk with --home DIR" in done.sentence
         assert filling.versions == []
     kept = [name for name, status in done.statuses.items() if status in ("ran", "cached")]
     assert kept

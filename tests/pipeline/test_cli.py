@@ -1,4 +1,4 @@
-"""The command line: exit codes, one-sentence errors, speed. The runner is a fake."""
+"""The command line: exit codes, one-sentence errors, time to answer. The runner is a fake."""
 
 import errno
 import os
@@ -135,7 +135,7 @@ def test_wrapped_gate_keeps_its_exit_code(runner):
     ("words", "hint"),
     [
         (["rum"], "did you mean run?"),
-        (["run"], "give a preset"),
+        (["run"], "name a preset"),
         (["run", "digit-dbn"], "did you mean digits-dbn?"),
         (["run", "mnist"], "did you mean mnist-dbn or "),
         (["run", "digits-dbn", "--model.hiden-units", "[3]"], "did you mean --model.hidden-units?"),
@@ -158,7 +158,7 @@ def test_usage_errors(runner, words: list[str], hint: str, capsys: pytest.Captur
     assert fake.configs == []
 
 
-def test_folder_without_its_scheme_is_understood(runner, tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_folder_without_its_scheme_is_recognised(runner, tmp_path: Path, capsys: pytest.CaptureFixture):
     runner(result())
     for words in (["run", str(tmp_path)], ["run", "--data", str(tmp_path)]):
         assert cli.main(words) == 2

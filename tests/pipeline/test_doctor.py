@@ -1,4 +1,4 @@
-"""The doctor: what it calls a failure, and the cure it names. The machine is a fake."""
+"""The doctor: what it reports as a failure, and the cure it names. The host is a fake."""
 
 import sys
 import types
@@ -31,7 +31,7 @@ def test_python(version: tuple[int, ...], status: str):
     ],
 )
 def test_python_and_glibc(version: tuple[int, ...], libc: tuple[str, str], status: str):
-    check = doctor.pair(version, libc)
+    check = doctor.glibc(version, libc)
     assert check.status == status
     assert bool(check.cure) == (status == "fail")
 
@@ -66,7 +66,7 @@ def test_gpu_that_tensorflow_does_not_see(monkeypatch: pytest.MonkeyPatch):
     assert doctor.gpu().status == "warn"
 
 
-def test_home_is_looked_at_not_made(tmp_path: Path):
+def test_home_is_checked_not_created(tmp_path: Path):
     assert doctor.writable(tmp_path / "new").status == "ok"
     assert not (tmp_path / "new").exists()
 

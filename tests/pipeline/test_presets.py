@@ -1,4 +1,4 @@
-"""Presets and configurations: what overrides what, names, and the round trip through YAML."""
+"""Presets and configurations: precedence, names, and the round trip through YAML."""
 
 from pathlib import Path
 
@@ -7,10 +7,12 @@ import pytest
 from components.errors import UsageError
 from components.evaluation.measures import MEASURES
 from pipeline.config import RUN_TYPES, RunConfig
-from pipeline.options.arguments import parse, to_yaml
+from pipeline.options.arguments import parse
 from pipeline.options.combinations import check_combinations
-from pipeline.options.fields import accepted, field_types, nearest
+from pipeline.options.config_file import to_yaml
+from pipeline.options.keys import accepted, keys_of
 from pipeline.options.preflight import check_ranges
+from pipeline.options.suggestions import nearest
 from pipeline.presets import PRESETS
 
 
@@ -61,7 +63,7 @@ def test_yaml_is_taken_back_unchanged(config: RunConfig, tmp_path: Path):
 
 def test_yaml_shows_every_field():
     text = to_yaml(PRESETS["digits-dbn"].config)
-    for key in field_types(RUN_TYPES["dbn"]):
+    for key in keys_of(RUN_TYPES["dbn"]):
         assert f"{key.rpartition('.')[2]}:" in text
 
 
@@ -138,8 +140,8 @@ def test_images_to_predict_are_not_configuration():
         ("model: {image_size: [8]}", "model.image_size must be a list of 2 whole numbers"),
         ("name: 7", "name must be text"),
         ("a: [", "is not YAML"),
-        ("- 1", "must hold `key: value` lines"),
-        ("training: 3", "training has keys of its own"),
+        ("- 1", "does not consist of `key: value` lines"),
+        ("training: 3", "training is a section, not a value; set its keys, such as training.epochs"),
     ],
 )
 def test_bad_files(text: str, words: str, tmp_path: Path):
@@ -159,16 +161,16 @@ def test_empty_file_changes_nothing(tmp_path: Path):
 def test_binary_file_as_configuration(tmp_path: Path):
     file = tmp_path / "image.yaml"
     file.write_bytes(b"\x89PNG\r\n\x1a\n\xff\x00")
-    with pytest.raises(UsageError, match=r"cannot be read|is not YAML"):
+    with pytest.raises(UsageError, match="is not YAML"):
         parse(["--config", str(file)])
 
 
 def test_nearest_prefers_the_same_last_part():
-    found = nearest("epochs", field_types())
+    found = nearest("epochs", keys_of())
     assert found == ["training.epochs", "model.up_down.epochs", "model.pretraining.epochs"]
-    assert nearest("xyzzy", field_types()) == []
+    assert nearest("xyzzy", keys_of()) == []
 
 
 def test_every_type_has_words():
-    for hint in field_types().values():
-        assert "typing" not in accepted(hint)
+    for key in keys_of().values():
+        assert "typing" not in accepted(key.type)

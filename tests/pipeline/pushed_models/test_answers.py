@@ -119,7 +119,7 @@ def test_what_is_no_image(home: Path, image: str, tmp_path: Path, capfd: pytest.
     assert cli.main(["predict", str(text), image, "--json", "--home", str(home)]) == 1
     said = capfd.readouterr()
     refused = json.loads(said.out)["predictions"][1]
-    assert refused == {"image": str(text), "error": f"{text} is no JPEG, PNG, GIF or BMP image"}
+    assert refused == {"image": str(text), "error": f"{text} is not a JPEG, PNG, GIF or BMP image"}
     assert said.err.count("\n") == 1
 
 
