@@ -144,7 +144,7 @@ def test_nobody_there(fake_server, image, capfd):
             "cannot read --bearer-token-file nowhere: No",
         ),
         (["--server", "http://localhost", "--ca-file", "nowhere"], "cannot read --ca-file nowhere: No such file"),
-        (["--label", "canary"], "--label needs --server URL"),
+        (["--label", "canary"], "--label requires --server URL"),
     ],
 )
 def test_usage(words, sentence, image, capfd):
