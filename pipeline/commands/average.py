@@ -28,27 +28,28 @@ def main(arguments: Sequence[str]) -> int:
         "that of its best member (exit code 3).",
     )
     line.add("members", "Pushed model; by default its newest version.", nargs="+", metavar="NAME[/VERSION]")
-    line.add("--as", "Name of the average.", dest="name", required=True, metavar="NEWNAME")
+    line.add("--as", "Name of the average.", required=True, metavar="NEWNAME")
     line.add_home()
     given = line.read(arguments)
-    check_name(given.name)
+    name = given["as"]
+    check_name(name)
     from components.interruption import interruptible
     from components.reporting import progress
     from pipeline.pushed_models.average import average
     from pipeline.pushed_models.members import find_examples, find_members
 
     home = Home(Path(given.home).expanduser().resolve())
-    members = find_members(home, given.members, given.name)
+    members = find_members(home, given.members, name)
     run_id = new_run_id()
     with home_lock(home.root, run_id), interruptible(), quiet("Loading TFX, which takes about 20 s") as say:
         progress.listen(say)
         examples = find_examples(home, members)
-        result = average(home, members, examples, given.name, run_id)
+        result = average(home, members, examples, name, run_id)
     _show(result.results)
     if result.pushed is None:
         raise GateRefused(f"the average was refused ({result.refusal}); serve its best member, or average other models")
     print(f"Pushed as version {result.pushed.name}.\nModel: {result.pushed}")
-    print(f"Next:  vision-tfx predict IMAGE... --model {given.name}")
+    print(f"Next:  vision-tfx predict IMAGE... --model {name}")
     return 0
 
 

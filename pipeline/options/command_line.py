@@ -110,8 +110,7 @@ class CommandLine:
         except ArgumentError as error:
             if wrong := wrong_value(error, self._types):
                 raise UsageError(wrong) from None
-            lacking = re.match(r"argument --([\w.]+): expected one argument", str(error))
-            self.fail(f"{as_option(lacking[1])} requires a value" if lacking else one_line(error))
+            self.fail(self._words(error))
 
     def fail(self, message: str) -> NoReturn:
         """Raises a UsageError that refers to the help page."""
@@ -122,6 +121,15 @@ class CommandLine:
         text = re.sub(r"--([\w.]+)", lambda option: as_option(option[1]), self._parser.format_help())
         text = re.sub(r"\s+\(default:\s+null\)|,\s+default:\s+(?=\))", "", text)
         return re.sub(r"\b(null|True|False)\b", lambda word: _WORDS[word[1]], text)
+
+    def _words(self, error: ArgumentError) -> str:
+        """An error of argparse, with names as they are written on the command line."""
+        if lacking := re.match(r"argument --([\w.]+): expected one argument", str(error)):
+            return f"{as_option(lacking[1])} requires a value"
+        if missing := re.match(r"the following arguments are required: (.*)", str(error)):
+            names = [as_option(name) if name in self._types else name for name in missing[1].split(", ")]
+            return f"the following arguments are required: {', '.join(names)}"
+        return one_line(error)
 
     def _token(self, key: str, value: str | None) -> str:
         """An option with its value, as jsonargparse and YAML write them: null for none, [500,500] for 500,500."""

@@ -84,6 +84,9 @@ def test_flags_pairs_and_positional_arguments():
         line.read(["a.png", "--json", "--csv"])
     with pytest.raises(UsageError, match="arguments are required: images"):
         line.read(["--json"])
+    line.add("--as", "Name.", required=True)
+    with pytest.raises(UsageError, match="arguments are required: --as"):
+        line.read(["a.png"])
 
 
 def test_home_of_the_environment(server: CommandLine, monkeypatch: pytest.MonkeyPatch):
