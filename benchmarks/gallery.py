@@ -32,6 +32,13 @@ IMAGES = 5000  # of the training split
 STEPS = (0, 1, 3, 10, 30, 100, 300, 1000)  # of Gibbs sampling
 TEMPERATURES = (100, 300, 1000, 3000, 14500)
 SAMPLES = 12  # of every class
+CONV_FILTERS = "conv-rbm-filters.png"  # plot that benchmarks/conv_filters.py draws
+CONV_CHAPTER = f"""## conv-rbm
+
+Each tile is one filter of a convolutional RBM, trained on patches of two photographs: several become oriented edges and
+bars. `python benchmarks/conv_filters.py` trains it and draws them.
+
+![conv-rbm: filters](images/gallery/{CONV_FILTERS})"""
 
 
 class Data(NamedTuple):
@@ -228,6 +235,8 @@ def write_gallery(nets: dict[str, Path], data: Data, data_name: str, out: Path) 
             save_png(picture.figure, path)
             print(f"{path}  {path.stat().st_size / 1024:.0f} kB", flush=True)
             page.append(f"{picture.caption}\n\n![{chapter}: {picture.name}](images/gallery/{path.name})")
+    if (folder / CONV_FILTERS).exists():
+        page.append(CONV_CHAPTER)
     (out / "gallery.md").write_text("\n\n".join(page) + "\n", encoding="utf-8")
     print(out / "gallery.md")
 
