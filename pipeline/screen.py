@@ -118,7 +118,7 @@ class Screen:
         """Changes the row of a station.
 
         Args:
-            name: Name of the station; a name that `start` did not get adds a row.
+            name: Name of the station; a name that is not in the table adds a row.
             status: "running", or the final status: "ran", "cached", "resolved", "skipped" or "failed".
             seconds: Duration in seconds; default, the one shown so far.
             note: Reason, in one line, shown until the next update of this station.

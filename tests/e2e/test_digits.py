@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.e2e
 
 SEVEN = Path(__file__).parent.parent.parent / "docs" / "images" / "seven.png"
 QUICK = ("--model.pretraining.epochs", "5", "--training.epochs", "10", "--gates.max-top1-error", "20")

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.e2e
 
 STATIONS = (
     *("ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate", "Transform", "RBMPretrainer"),

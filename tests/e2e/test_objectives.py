@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.e2e
 
 SEVEN = Path(__file__).parent.parent.parent / "docs" / "images" / "seven.png"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.e2e
 
 
 @dataclass
