@@ -1,4 +1,4 @@
-"""The gates for the data of a run. Standard library only: `pipeline.config` imports this file for every command."""
+"""The gates for the data of a run. Light: `pipeline.config` imports this file for every command."""
 
 import json
 from dataclasses import dataclass, field, fields
