@@ -4,6 +4,7 @@ import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -16,18 +17,19 @@ def pytest_configure() -> None:
     os.environ["TERM"] = "xterm"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives tests that share something costly to one worker of `pytest -n`, and starts with the longest such group.
+@pytest.hookimpl(wrapper=True)  # a wrapper comes before pytest-xdist's own hook, which reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Assigns tests that share something costly to one worker of `pytest -n`, and starts the longest group first.
 
-    Tests of whole pipelines share a home in which a run is cached, conformance tests a running server; the others share
-    what fixtures of their file made.
+    Tests of whole pipelines share a home in which a run is cached, and conformance tests share a running server. The
+    other tests share the fixtures of their file.
     """
     for item in items:
         folder = item.path.parent.name
         group = folder if folder in ("e2e", "conformance") else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.path.parent.name != "e2e")
+    return (yield)
 
 
 def pytest_runtest_setup(item) -> None:
