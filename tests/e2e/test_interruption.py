@@ -67,7 +67,7 @@ def test_a_signal_in_a_node(pushed, changed, interrupt, station):
     interrupt(station, number)
     done = changed.run()
     assert done.code == 130
-    assert "the same command again goes on" in done.sentence
+    assert "repeat the command to resume" in done.sentence
     assert done.statuses[station] == "failed"
     if station == "StatisticsGen":
         assert "changed: data" in done.note("ImageExampleGen")
