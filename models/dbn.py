@@ -16,13 +16,13 @@ from models.fitting.sgd import pretraining_optimizer
 from models.rbm import RBM
 from models.rbm.monitors import FreeEnergyGap, PseudoLogLikelihood
 from models.rbm.options import BINARY_VISIBLE, options_from
+from models.rbm.units import HIDDEN_TYPES
 from models.seeds import derived_seed
 from models.types import Dataset, Shape, Tensor
 
 CHUNK_ROWS = 10000  # rows per call of the training step when arrays are passed: 5 % faster than 5,000
 GAP_IMAGES = 1000  # of each kind, for the free-energy gap
 LIKELIHOOD_IMAGES = 50  # for the pseudo-log-likelihood, which costs num_visible times as much
-_ACTIVATIONS = {"bernoulli": "sigmoid", "gaussian": "linear", "nrelu": "softplus"}  # the mean of each kind of unit
 
 
 class DBN:
@@ -285,7 +285,7 @@ class DBN:
         for i, rbm in enumerate(self.rbms, start=1):
             up, _ = rbm.directed()
             limit = None if max_norm is None else keras.constraints.MaxNorm(max_norm, axis=0)
-            activation = _ACTIVATIONS[rbm.hidden_type]
+            activation = HIDDEN_TYPES[rbm.hidden_type].activation
             layer = keras.layers.Dense(rbm.hidden_units, activation=activation, kernel_constraint=limit, name=f"h{i}")
             states = self._dropout(layer(states), hidden_dropout, f"h{i}")
             layer.set_weights(list(map(keras.ops.convert_to_numpy, up)))
@@ -315,7 +315,7 @@ class DBN:
         for i, rbm in enumerate(self.rbms, start=1):
             up, _ = rbm.directed()
             name = "code" if i == len(self.rbms) else f"encoder_{i}"
-            layer = keras.layers.Dense(rbm.hidden_units, activation=_ACTIVATIONS[rbm.hidden_type], name=name)
+            layer = keras.layers.Dense(rbm.hidden_units, activation=HIDDEN_TYPES[rbm.hidden_type].activation, name=name)
             states = layer(states)
             layer.set_weights(list(map(keras.ops.convert_to_numpy, up)))
         for i, rbm in reversed(list(enumerate(self.rbms, start=1))):

@@ -6,18 +6,19 @@ import keras
 
 from models.checks import check_choice, check_count
 from models.config import RBMConfig
+from models.rbm.units import HIDDEN_TYPES
 
 _IN_CONFIG = (
-    "hidden_type gibbs_steps persistent temperatures sample_reconstruction sample_data centering sparsity_target "
-    "sparsity_cost coupling learn_variance weight_stddev"
-)
+    "hidden_type", "gibbs_steps", "persistent", "temperatures", "sample_reconstruction", "sample_data", "centering",
+    "sparsity_target", "sparsity_cost", "coupling", "learn_variance", "weight_stddev",
+)  # fmt: skip
 # Options for binary visible units in place of those for Gaussian pixels.
 BINARY_VISIBLE = {"coupling": "variance", "learn_variance": False}
 
 
 def options_from(config: RBMConfig) -> dict[str, Any]:
     """Returns the arguments of `models.rbm.RBM` that a training configuration holds."""
-    return {key: getattr(config, key) for key in _IN_CONFIG.split()}
+    return {key: getattr(config, key) for key in _IN_CONFIG}
 
 
 def check_options(rbm: keras.Model) -> None:
@@ -27,7 +28,7 @@ def check_options(rbm: keras.Model) -> None:
         ValueError: A number is out of its range, a type is unknown, or two options exclude each other.
     """
     check_choice("visible_type", rbm.visible_type, ("bernoulli", "gaussian"))
-    check_choice("hidden_type", rbm.hidden_type, ("bernoulli", "gaussian", "nrelu"))
+    check_choice("hidden_type", rbm.hidden_type, tuple(HIDDEN_TYPES))
     check_choice("coupling", rbm.coupling, ("variance", "deviation"))
     check_choice("centering", rbm.centering, (None, "data", "enhanced"))
     for key in ("hidden_units", "gibbs_steps", "num_chains", "temperatures"):

@@ -11,10 +11,8 @@ from models.rbm.chains import data_chains, gibbs_chain, tempered_chains
 from models.rbm.options import check_options
 from models.rbm.pseudo_likelihood import pseudo_log_likelihood
 from models.rbm.statistics import centered, statistics_gap, updated_offset, variance_gap, with_sparsity
-from models.rbm.units import BernoulliUnits, GaussianUnits, NoisyRectifiedUnits, UnitsWithLabel, bounded_log_variance
+from models.rbm.units import HIDDEN_TYPES, BernoulliUnits, GaussianUnits, UnitsWithLabel, bounded_log_variance
 from models.types import DirectedLayer, Shape, Tensor
-
-_HIDDEN: dict[str, Any] = {"bernoulli": BernoulliUnits, "gaussian": GaussianUnits, "nrelu": NoisyRectifiedUnits}
 
 
 @keras.saving.register_keras_serializable("vision_tfx")
@@ -136,7 +134,7 @@ class RBM(ClosedFormModel):
         check_options(self)
         self.log_variance: Any = None
         self._visible: Any = None  # set by `build`: Gaussian units hold a weight
-        self._hidden = _HIDDEN[hidden_type]()
+        self._hidden = HIDDEN_TYPES[hidden_type]()
 
     def build(self, input_shape: Shape) -> None:
         """Creates the weights for data of shape (batch, num_visible), labels included."""

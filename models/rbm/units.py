@@ -64,6 +64,8 @@ class BernoulliUnits:
         [[0.5, 0.5]]
     """
 
+    activation = "sigmoid"  # of a Keras layer whose output is the mean of the units
+
     @staticmethod
     def self_energy(states: Tensor, biases: Tensor) -> Tensor:
         """Returns the energy in nats of `states` (batch, units) under `biases` (units,) alone: shape (batch,)."""
@@ -126,6 +128,8 @@ class GaussianUnits:
         >>> float(units.mean(ops.ones((1, 1)), ops.zeros(1))[0, 0])
         2.0
     """
+
+    activation = "linear"  # of a Keras layer whose output is the mean of the units
 
     def __init__(self, log_variance: Tensor | None = None, coupling: str = "variance") -> None:
         self.log_variance = log_variance
@@ -190,6 +194,8 @@ class NoisyRectifiedUnits:
         >>> round(float(NoisyRectifiedUnits.mean(ops.zeros((1, 1)), ops.zeros(1))[0, 0]), 4)  # log 2
         0.6931
     """
+
+    activation = "softplus"  # of a Keras layer whose output is the mean of the units
 
     @staticmethod
     def self_energy(states: Tensor, biases: Tensor) -> Tensor:
@@ -284,3 +290,11 @@ class UnitsWithLabel:
         """Returns biases that give unconnected units this mean; the labels' means sum to 1."""
         mean, labels = self._split(mean)
         return ops.concatenate([self._units.biases_for_mean(mean, margin), ops.log(ops.maximum(labels, margin))])
+
+
+# Kinds of hidden units by the name that `models.rbm.RBM` accepts.
+HIDDEN_TYPES: dict[str, Any] = {
+    "bernoulli": BernoulliUnits,
+    "gaussian": GaussianUnits,
+    "nrelu": NoisyRectifiedUnits,
+}
