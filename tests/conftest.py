@@ -4,7 +4,6 @@ import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -17,19 +16,9 @@ def pytest_configure() -> None:
     os.environ["TERM"] = "xterm"
 
 
-@pytest.hookimpl(wrapper=True)  # a wrapper comes before pytest-xdist's own hook, which reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Assigns tests that share something costly to one worker of `pytest -n`, and starts the longest group first.
-
-    Tests of whole pipelines share a home in which a run is cached, and conformance tests share a running server. The
-    other tests share the fixtures of their file.
-    """
-    for item in items:
-        folder = item.path.parent.name
-        group = folder if folder in ("e2e", "conformance") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts whole pipelines first: several processes end together if the longest files come first."""
     items.sort(key=lambda item: item.path.parent.name != "e2e")
-    return (yield)
 
 
 def pytest_runtest_setup(item) -> None:
