@@ -14,7 +14,11 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    # `subprocess.run` kills its child on Ctrl-C and leaves it to the system to reap; the object then warns.
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <function Popen.__del__"),
+]
 
 STATIONS = (
     *("ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate", "Transform", "RBMPretrainer"),
@@ -108,7 +112,7 @@ def test_two_runs_at_once_then_kill(pushed, changed, tmp_path):
             refused = changed.run()
             assert refused.code == 1
             assert f"process {process.pid}" in refused.sentence
-            assert "wait until it ends, or give this run a home of its own" in refused.sentence
+            assert "wait until it ends, or choose another home with --home DIR" in refused.sentence
             assert changed.best_label(changed.an_image) == "zöld fa"
         finally:
             process.kill()
