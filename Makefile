@@ -1,6 +1,6 @@
 # make run        train and push a model of the bundled digits, then make its first prediction
 # make test       everything that continuous integration runs: lint, tests, whole pipelines, browser tests
-# make test-fast  the tests of a few minutes
+# make test-fast  the quick tests: no training, no server, no TFX
 # make lint       ruff and mypy
 # make install    install or update the packages of uv.lock; PYTHON=/path/to/python selects the interpreter
 # make clean      remove the environment and the caches of tests; models and logs stay

@@ -29,6 +29,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_imports_point_one_way(path):
     package = path.relative_to(ROOT).parts[0]
@@ -54,6 +55,7 @@ def test_components_keep_real_annotations(path):
     assert "__future__" not in imported(path)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_file_is_long(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
@@ -79,6 +81,7 @@ def reached(path: Path) -> set[tuple[str, ...]]:
     return {name for name in names if name[0] in OWN}
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.relative_to(ROOT).as_posix())
 def test_files_and_folders_side_by_side_import_in_one_direction(folder):
     """A folder's files and subfolders form no circle, whoever imports whom, at the top or within functions."""

@@ -16,6 +16,7 @@ MODULES = sorted(
 )
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

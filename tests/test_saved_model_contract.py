@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from components.export import layout
 from serving import saved_model_files
 
@@ -18,6 +20,7 @@ def test_the_demo_page_uses_the_default_signature():
     assert f".{layout.SERVING_DEFAULT}?.inputs" in (WEB / "server.js").read_text()
 
 
+@pytest.mark.lengthy
 def test_outputs_that_the_server_and_the_page_look_for():
     local = Path(saved_model_files.__file__).with_name("local.py").read_text()
     drawing, page = (WEB / "drawing.js").read_text(), (WEB / "page.js").read_text()

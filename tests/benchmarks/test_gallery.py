@@ -32,6 +32,7 @@ def kinds(page, chapter):
     return re.findall(rf"!\[{chapter}: ([\w-]+)\]", page)
 
 
+@pytest.mark.lengthy
 def test_page_shows_what_each_kind_of_net_has(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gallery, "TEMPERATURES", (10, 30))
     monkeypatch.setattr(gallery, "STEPS", (0, 1, 12))

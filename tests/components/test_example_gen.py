@@ -82,6 +82,7 @@ def node(tmp_path, data):
     return Node(tmp_path, data)
 
 
+@pytest.mark.lengthy
 def test_the_node_runs_once_and_is_cached_until_the_content_changes(node, data):
     execution, examples = node.run()
     assert execution.last_known_state == COMPLETE
@@ -102,6 +103,7 @@ def test_the_node_runs_once_and_is_cached_until_the_content_changes(node, data):
     assert changed.get_string_custom_property("input_fingerprint") != first
 
 
+@pytest.mark.lengthy
 def test_another_seed_or_source_runs_again(node):
     node.run(seed=1, fingerprint="a")
     assert node.run(seed=2, fingerprint="a")[0].last_known_state == COMPLETE
@@ -109,6 +111,7 @@ def test_another_seed_or_source_runs_again(node):
     assert node.run(seed=1, fingerprint="a")[0].last_known_state == CACHED
 
 
+@pytest.mark.lengthy
 def test_the_stored_size_is_part_of_the_cache_key_but_the_folder_of_archives_is_not(node):
     node.run()
     assert node.run(manual_dir="/somewhere")[0].last_known_state == CACHED
@@ -124,6 +127,7 @@ def test_a_missing_data_set_is_a_users_error_without_any_wrapping(node, data):
         node.run()
 
 
+@pytest.mark.lengthy
 def test_tfx_reads_the_examples(node):
     import apache_beam as beam
     from apache_beam.testing.util import assert_that

@@ -36,6 +36,7 @@ def analyzed(tmp_path_factory, png):
     return images, load_statistics(str(root / "graph"), SIZE, 3)
 
 
+@pytest.mark.lengthy
 def test_mean_image(analyzed):
     images, statistics = analyzed
     np.testing.assert_array_equal(statistics.mean_image, images.mean(0).astype(np.float32))

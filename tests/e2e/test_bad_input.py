@@ -52,6 +52,7 @@ def one_class_in_train(root: Path) -> Path:
     return write_image(root / "pets" / "train" / "cat" / "1.png").parents[2]
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("make", "what", "cure"),
     [

@@ -36,6 +36,7 @@ def trained():
     return dbn
 
 
+@pytest.mark.lengthy
 def test_every_layer_learns_the_hidden_probabilities_of_the_layer_below(trained):
     assert len(trained.histories) == 2
     for layer, history in enumerate(trained.histories):
@@ -104,6 +105,7 @@ def test_classifier_survives_saving(trained, tmp_path):
     np.testing.assert_array_equal(numbers(again(digits()[:3])), numbers(model(digits()[:3])))
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("source", [np.asarray, pytest.param(dataset, marks=pytest.mark.tensorflow)])
 def test_same_seed_same_weights_bit_for_bit(source):
     images = source(digits()[:700])
@@ -118,6 +120,7 @@ def test_same_seed_same_weights_bit_for_bit(source):
     assert not np.array_equal(first[0], other[0])
 
 
+@pytest.mark.lengthy
 @pytest.mark.tensorflow
 def test_given_mean_and_count_spare_the_pass_over_the_data():
     images = digits()[:700]
@@ -128,6 +131,7 @@ def test_given_mean_and_count_spare_the_pass_over_the_data():
         np.testing.assert_array_equal(numbers(a.kernel), numbers(b.kernel))
 
 
+@pytest.mark.lengthy
 @pytest.mark.tensorflow
 def test_small_batches_train_the_same_rbm_as_chunks():
     images = digits()[:700]
@@ -149,6 +153,7 @@ def test_first_layer_spares_those_below_and_callbacks_see_the_layer():
     assert seen == [(1, 0), (1, 1), (1, 2)]
 
 
+@pytest.mark.lengthy
 def test_momentum_rises_after_the_epochs_asked_for():
     dbn = net()
     dbn.pretrain_layerwise(digits()[:120])  # 3 updates an epoch, the last of 20 images
@@ -156,6 +161,7 @@ def test_momentum_rises_after_the_epochs_asked_for():
     assert int(numbers(dbn.rbms[0].optimizer.iterations)) == 9
 
 
+@pytest.mark.lengthy
 def test_gaussian_net_learns_standardised_images():
     images = digits()
     images = (images - images.mean(0)) / (images.std(0) + 0.1)
@@ -216,6 +222,7 @@ def test_decode_passes_means_down(trained):
     np.testing.assert_array_equal(numbers(trained.decode(features, 1)), numbers(trained.decode(states)))
 
 
+@pytest.mark.lengthy
 def test_first_reconstruction_of_the_autoencoder_is_that_of_the_stack():
     dbn = net(code_type="gaussian")
     dbn.pretrain_layerwise(digits()[:500])
@@ -285,6 +292,7 @@ def test_the_learning_rate_falls_to_nothing():
     assert float(dbn.rbms[0].optimizer.learning_rate) == 0.0
 
 
+@pytest.mark.lengthy
 def test_a_resumed_layer_sees_the_images_in_the_order_of_its_epochs():
     whole, parts = net(), net()
     whole.pretrain_layerwise(digits()[:600])

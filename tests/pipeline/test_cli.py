@@ -51,6 +51,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     return install
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("outcome", "code"),
     [

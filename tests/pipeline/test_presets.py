@@ -39,6 +39,7 @@ def test_a_result_says_what_it_measures(name: str):
     assert measured or result in ("not yet recorded", "depends on the folder")
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("name", PRESETS)
 def test_named_preset_is_taken_as_it_is(name: str):
     assert parse([name]).config == PRESETS[name].config
@@ -54,6 +55,7 @@ EXTREMES = RunConfig(
 )
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("config", [*(preset.config for preset in PRESETS.values()), EXTREMES], ids=lambda c: c.name)
 def test_yaml_is_taken_back_unchanged(config: RunConfig, tmp_path: Path):
     file = tmp_path / "config.yaml"

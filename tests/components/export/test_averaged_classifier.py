@@ -83,6 +83,7 @@ def check_mean(members, average, signature, **inputs):
     assert [[label.decode() for label in row] for row in found["classes"]] == np.array(LABELS)[best].tolist()
 
 
+@pytest.mark.lengthy
 def test_the_mean_of_the_members_without_their_folders(averaged, images, records):
     members, folder = averaged(classifier(1), classifier(2), classifier(3))
     average = tf.saved_model.load(str(folder))
@@ -92,6 +93,7 @@ def test_the_mean_of_the_members_without_their_folders(averaged, images, records
     check_mean(members, average, "pixels", pixels=np.random.default_rng(2).uniform(0, 255, (3, 4, 4, 1)).astype("f"))
 
 
+@pytest.mark.lengthy
 def test_members_of_different_sizes_have_no_pixels_in_common(averaged, images):
     members, folder = averaged(classifier(1, size=4), classifier(2, size=5))
     average = tf.saved_model.load(str(folder))
@@ -99,6 +101,7 @@ def test_members_of_different_sizes_have_no_pixels_in_common(averaged, images):
     check_mean(members, average, "serving_default", image_bytes=images)
 
 
+@pytest.mark.lengthy
 def test_ten_crops_where_all_members_have_them(averaged, images, records):
     members, folder = averaged(alexnet(1), alexnet(2))
     average = tf.saved_model.load(str(folder))
@@ -108,6 +111,7 @@ def test_ten_crops_where_all_members_have_them(averaged, images, records):
     assert set(tf.saved_model.load(str(mixed)).signatures) == {"serving_default", "examples", "pixels"}
 
 
+@pytest.mark.lengthy
 def test_it_is_served_as_other_models_are(averaged, images):
     _, folder = averaged(classifier(1), classifier(2))
     assert sorted(path.name for path in (folder / "assets").iterdir()) == [features.LABELS_FILE]
@@ -117,6 +121,7 @@ def test_it_is_served_as_other_models_are(averaged, images):
     assert len(answer.classes) == len(answer.scores) == 5
 
 
+@pytest.mark.lengthy
 def test_a_session_restores_every_variable(averaged, images):
     # TensorFlow Serving runs the graph in a session, without Python's objects.
     _, folder = averaged(classifier(1), classifier(2))
@@ -129,6 +134,7 @@ def test_a_session_restores_every_variable(averaged, images):
     np.testing.assert_allclose(found, expected["probabilities"].numpy(), atol=1e-6)
 
 
+@pytest.mark.lengthy
 def test_an_average_can_be_averaged(averaged, tmp_path, images, records):
     members, folder = averaged(classifier(1), classifier(2))
     third = tmp_path / "third"

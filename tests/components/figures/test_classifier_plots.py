@@ -39,6 +39,7 @@ def test_confusion_colours_mistakes_by_their_share_of_the_true_class():
     assert drawn(figure).std() > 0
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("matrix", [np.zeros((2, 2), int), np.eye(1, dtype=int), np.eye(200, dtype=int)])
 def test_confusion_of_nothing_and_of_many_can_be_drawn(matrix):
     assert drawn(classifier_plots.confusion(matrix, [f"class {index}" for index in range(len(matrix))])).std() > 0

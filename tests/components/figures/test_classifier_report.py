@@ -65,6 +65,7 @@ def content(figure):
     return [*texts, figure.get_suptitle(), figure.get_supxlabel()], images
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_figures_are_those_of_all_images_at_once(data, in_memory):
     found = logged(data, in_memory)

@@ -76,6 +76,7 @@ def test_no_mistakes_are_said_so_and_can_be_drawn():
     assert drawn(figure).std() > 0
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(("rows", "count"), [(1, 1), (2, 1), (6, 1), (6, 6)])
 def test_long_names_stay_in_the_figure_and_off_the_other_texts(rows, count):
     true = [f"n0212304{row} tabby, tabby cat" for row in range(rows) for _ in range(count)]

@@ -67,6 +67,7 @@ def test_linear_codes_have_a_scale_of_their_own():
     assert not any("never on" in text for text in texts(figure))
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("values", RUINED)
 def test_activations_of_a_ruined_training_can_be_drawn(values):
     assert drawn(rbm_plots.hidden_activations(values)).std() > 0
@@ -98,6 +99,7 @@ def test_weights_that_are_not_finite_are_counted_apart():
     assert "2 not finite" in texts(figure)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("values", RUINED)
 def test_histograms_of_a_ruined_training_can_be_drawn(values):
     figure = rbm_plots.histograms({"kernel": values}, {"kernel": values})

@@ -112,6 +112,7 @@ def test_a_plain_sequential_read_meets_both_classes(data, tmp_path):
     assert 2 < sum(labels[:12]) < 10
 
 
+@pytest.mark.lengthy
 def test_the_same_seed_writes_the_same_bytes_and_another_one_others(data, tmp_path):
     def train_bytes(place, seed):
         destination, _ = ingest(data, tmp_path / place, seed=seed)

@@ -38,6 +38,7 @@ def test_files_are_read_in_order(data):
     assert data.count == COUNT
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("crops", [None, CropPlan((4, 4), mirror=False)])
 @pytest.mark.parametrize("limit", [0, image_data.MEMORY_LIMIT], ids=["streamed", "in memory"])
 def test_only_images_that_are_named_are_read(examples, crops, limit, monkeypatch):
@@ -60,6 +61,7 @@ def test_shuffling_keeps_every_image_with_its_label(data):
     np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
 
 
+@pytest.mark.lengthy
 def test_seed_and_number_of_an_epoch_decide_its_order(data):
     def order_of(seed, *epochs):
         order = EpochOrder(seed)
@@ -101,12 +103,14 @@ def large(request, photographs, monkeypatch):
     return image_data.load_images(photographs, ["train"], (12, 14), 3)
 
 
+@pytest.mark.lengthy
 def test_without_an_order_crops_are_the_centres_in_the_order_of_the_files(large):
     images, labels = read(large.batches(7, crops=plan_of((6, 8))))
     np.testing.assert_array_equal(labels, np.arange(50))
     np.testing.assert_array_equal(images, read(large.batches(7))[0][:, 3:9, 3:11])
 
 
+@pytest.mark.lengthy
 def test_random_crops_are_windows_of_the_images(large):
     dataset = large.batches(7, EpochOrder(1), plan_of((6, 8)))
     assert dataset.cardinality() == 8
@@ -122,6 +126,7 @@ def test_random_crops_are_windows_of_the_images(large):
     assert len(np.unique(images[:, 0, 0, 1])) == 7
 
 
+@pytest.mark.lengthy
 def test_an_epoch_of_crops_is_the_same_when_training_is_resumed(large):
     def epochs(batch_size, *numbers, seed=5):
         order = EpochOrder(1)
@@ -140,6 +145,7 @@ def test_an_epoch_of_crops_is_the_same_when_training_is_resumed(large):
     assert (epochs(7, 3, seed=6)[0][0] != third).any()
 
 
+@pytest.mark.lengthy
 def test_crops_are_the_same_in_memory_and_streamed(photographs, monkeypatch):
     def windows():
         images, _ = read(
@@ -154,6 +160,7 @@ def test_crops_are_the_same_in_memory_and_streamed(photographs, monkeypatch):
     np.testing.assert_array_equal(windows(), in_memory)
 
 
+@pytest.mark.lengthy
 def test_random_resized_crops(large):
     images, labels = read(large.batches(7, EpochOrder(1), plan_of((5, 5), resized=True)))
     assert images.shape == (50, 5, 5, 3)

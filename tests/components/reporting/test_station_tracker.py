@@ -47,6 +47,7 @@ def test_nothing_exported_imports_no_mlflow_and_does_nothing():
     subprocess.run([sys.executable, "-c", script], check=True, env=bare)
 
 
+@pytest.mark.lengthy
 def test_child_run_has_what_was_logged(client, parent):
     with station_run("RBMPretrainer") as tracker:
         tracker.log_metrics({"layer1/loss": 2.5}, step=1)

@@ -269,6 +269,7 @@ def test_a_cache_that_cannot_be_written_is_a_users_error(flowers, tmp_path):
         list(ContentHashes(tmp_path / "file" / "hashes.sqlite").of([]))
 
 
+@pytest.mark.lengthy
 def test_digits_are_png_files_written_once(tmp_path, hashes):
     source = open_source("digits", None, tmp_path)
     assert source.labels == tuple("0123456789")

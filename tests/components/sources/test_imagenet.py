@@ -109,6 +109,7 @@ def read(destination):
     return [tf.train.Example.FromString(record.numpy()).features.feature for record in tf.data.TFRecordDataset(files)]
 
 
+@pytest.mark.lengthy
 def test_every_image_is_accounted_for_and_validation_is_the_test_split(ingested):
     destination, counts = ingested
     assert sum(counts.values()) == sum(map(len, TRAIN.values())) + len(VALIDATION)

@@ -63,6 +63,7 @@ def fit(checkpoint, kill_after=None):
     return model, best
 
 
+@pytest.mark.lengthy
 def test_resumed_training_is_the_uninterrupted_one(tmp_path):
     whole, whole_best = fit(Checkpoint())
     for epoch in (1, 3):
@@ -75,6 +76,7 @@ def test_resumed_training_is_the_uninterrupted_one(tmp_path):
     assert (best.best, best.best_epoch) == (whole_best.best, whole_best.best_epoch)
 
 
+@pytest.mark.lengthy
 def test_an_rbm_resumes_with_its_chains_and_random_numbers(tmp_path):
     data = np.random.default_rng(0).random((40, 5)).astype("float32")
 

@@ -70,6 +70,7 @@ def pretrained(objective, tracker, checkpoint=None):
     return pretrain(configured(objective), TRAINING, HELD_OUT, STATISTICS, 2, tracker, checkpoint)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("objective", ["classification", "joint", "reconstruction"])
 @pytest.mark.parametrize("layer", [1, 2])
 def test_pretraining_resumes_in_its_layer(objective, layer, tmp_path):
@@ -91,6 +92,7 @@ def test_pretraining_resumes_in_its_layer(objective, layer, tmp_path):
 
 
 # The last update of an epoch may be saved before the epoch ends: its rest has no batches, and Keras warns.
+@pytest.mark.lengthy
 @pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
 @pytest.mark.parametrize("objective", ["classification", "joint", "reconstruction"])
 def test_training_resumes(objective, tmp_path):
@@ -111,6 +113,7 @@ def test_training_resumes(objective, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("objective", ["classification", "joint", "reconstruction"])
 def test_every_epoch_has_an_order_of_its_own(objective, monkeypatch):
     # No other test shows it: a training whose order misses its epochs resumes as well.

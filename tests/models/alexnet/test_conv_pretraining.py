@@ -142,6 +142,7 @@ def test_folded_rbm_gives_its_hidden_inputs_exactly(contrast, hidden_type, learn
     np.testing.assert_allclose(patches @ kernel + bias, hidden_inputs(filters, patches), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.lengthy
 def test_full_contrast_is_exact_for_patches_of_the_deviation_that_stands_for_all():
     patches = rows(2000, 8)
     filters = learn_filters(patches, 5, SHORT, contrast="full", seed=1, dtype="float64")
@@ -169,6 +170,7 @@ GEOMETRIES = [
 ]
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_patches_are_what_the_layer_sees(geometry):
     """Every patch times the kernel is one of the layer's outputs, and every output is met by some patch."""
@@ -241,6 +243,7 @@ def fields_of(model, name, images):
     return np.moveaxis(fields, 4, 3).reshape(*fields.shape[:3], layer.groups, -1)
 
 
+@pytest.mark.lengthy
 def test_layers_compute_the_hidden_inputs_of_their_groups_rbms():
     model, images = network(), photographs(30)
     learned = pretrain_convolutions(model, images, None, 400, SHORT, "mean", deviation=None, seed=1)
@@ -258,6 +261,7 @@ def test_layers_compute_the_hidden_inputs_of_their_groups_rbms():
         )
 
 
+@pytest.mark.lengthy
 def test_outputs_have_the_deviation_asked_for_over_all_images():
     model, images = network(), photographs(IMAGES_AT_ONCE + 30)
     batches = [(images[:50], np.zeros(50)), (images[50:], np.zeros(44))]
@@ -266,6 +270,7 @@ def test_outputs_have_the_deviation_asked_for_over_all_images():
         np.testing.assert_allclose(convolution(model, name, images).std(), 0.7, rtol=1e-10)
 
 
+@pytest.mark.lengthy
 def test_scaling_keeps_the_features():
     features = []
     for deviation in (None, 2.0):
@@ -275,6 +280,7 @@ def test_scaling_keeps_the_features():
     np.testing.assert_allclose(features[1] / features[1].std(), features[0] / features[0].std(), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.lengthy
 def test_only_the_layers_named_change():
     model = network("float32")
     before = [weight.numpy() for weight in model.weights]
@@ -287,6 +293,7 @@ def test_only_the_layers_named_change():
     assert changed == ["conv2/kernel"]
 
 
+@pytest.mark.lengthy
 def test_same_seed_same_kernels_and_groups_differ():
     def kernels(seed):
         model = single(4, 8, 2, groups=2, dtype="float32")
@@ -300,6 +307,7 @@ def test_same_seed_same_kernels_and_groups_differ():
     assert not np.allclose(first[..., :2], first[..., 2:])
 
 
+@pytest.mark.lengthy
 def test_each_group_learns_from_its_own_maps():
     model, images = single(2, 12, 4, groups=2, dtype="float32"), 0.1 * photographs(20, channels=4) + np.arange(4)
     learned = pretrain_convolutions(model, images, patches=300, config=SHORT, contrast=None, seed=1)["conv"]
@@ -307,6 +315,7 @@ def test_each_group_learns_from_its_own_maps():
     np.testing.assert_allclose(np.concatenate(means, 1), np.tile(np.arange(4.0), (9, 1)), atol=0.2)
 
 
+@pytest.mark.lengthy
 def test_memory_does_not_grow_with_the_number_of_images():
     alive, most = [0], [0]
 
@@ -343,6 +352,7 @@ def test_memory_does_not_grow_with_the_number_of_images():
     assert max(found) <= 3
 
 
+@pytest.mark.lengthy
 def test_filters_of_digits_reconstruct_better_than_nothing_and_are_sparse():
     images = (load_digits().images[..., None] / 16).astype("float32")
     model = single(16, 8, 1, kernel_size=5, padding="same", dtype="float32")
@@ -360,6 +370,7 @@ def test_initial_kernel_has_a_largest_singular_value_of_one():
         np.testing.assert_allclose(np.linalg.svd(kernel, compute_uv=False)[0], 1, atol=0.03)
 
 
+@pytest.mark.lengthy
 def test_refuses_an_rbm_that_diverges():
     wild = dataclasses.replace(SHORT, gaussian_learning_rate=1.0, weight_stddev=1.0, epochs=5)
     with pytest.raises(ValueError, match="diverged"):

@@ -62,6 +62,7 @@ def small(**options):
 # Shapes and counts -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parameters_as_published(cheap, variant):
     model = cheap(variant)
@@ -183,6 +184,7 @@ def test_survives_saving(tmp_path):
     np.testing.assert_array_equal(numbers(loaded(x)), numbers(model(x)))
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("normalization", ["response", "batch"])
 def test_learns_in_mixed_precision_and_gives_float32(normalization):
     before = keras.config.dtype_policy()

@@ -59,6 +59,7 @@ def save(path, arrays):
     return path
 
 
+@pytest.mark.lengthy
 def test_torchvisions_net_is_computed_exactly(tmp_path):
     # Of 96 x 96 pixels, 2 x 2 are left for fc6: enough for the order of its inputs, and much faster than 224 x 224.
     model = make("owt", 5, input_shape=(96, 96, 3), padding=2)
@@ -77,6 +78,7 @@ def test_another_number_of_classes_leaves_fc8_as_it_was(tmp_path):
     assert np.abs(numbers(model.get_layer("fc7").kernel) - numbers(fresh.get_layer("fc7").kernel)).max() > 0
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("name", ["net.weights.h5", "net.keras"])
 def test_files_of_keras(tmp_path, name):
     source = make(normalization="batch")

@@ -70,6 +70,7 @@ def test_weights_are_rises_of_the_path(chains):
     np.testing.assert_allclose(log_weights, log_p(start, 0.5) - log_p(start, 0.3), rtol=1e-10)
 
 
+@pytest.mark.lengthy
 def test_float32_weights_keep_their_digits():
     """Summed over 400 steps, each against float64 at the same states; the terms go up to 1,000 nats."""
     annealed, log_p = binary_chains("float32", visible=200, hidden=150, scale=3.0)

@@ -17,6 +17,7 @@ def trained(hidden_units, *callbacks, epochs=4):
     return rbm, rbm.fit(DATA, batch_size=20, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks)).history
 
 
+@pytest.mark.lengthy
 def test_small_rbms_are_exact():
     rbm, history = trained(5, LogLikelihood(DATA[:10], DATA))
     log_z = exact_log_partition(rbm)
@@ -25,6 +26,7 @@ def test_small_rbms_are_exact():
     assert history["log_z_gap"] == [0.0] * 4
 
 
+@pytest.mark.lengthy
 def test_larger_rbms_are_estimated():
     rbm, history = trained(16, LogLikelihood(DATA[:10], DATA, chains=20, temperatures=200, seed=3), epochs=1)
     estimate = ais_log_partition(rbm, DATA, chains=20, betas=spaced_betas(200), seed=3)
@@ -33,12 +35,14 @@ def test_larger_rbms_are_estimated():
     assert abs(estimate.log_z - exact_log_partition(rbm)) < 0.5
 
 
+@pytest.mark.lengthy
 def test_looks_every_so_many_epochs():
     _, history = trained(5, LogLikelihood(DATA[:10], DATA, every=2))
     assert len(history["log_likelihood"]) == 2
     assert len(history["reconstruction_error"]) == 4
 
 
+@pytest.mark.lengthy
 def test_watching_does_not_change_the_training():
     watched, _ = trained(16, LogLikelihood(DATA[:10], DATA, chains=20, temperatures=200))
     alone, _ = trained(16)

@@ -176,6 +176,7 @@ def test_grey_levels_up_to_255_are_refused():
 # Annealed estimates ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("visible", "kwargs"),
     [
@@ -195,6 +196,7 @@ def test_estimate_agrees_with_enumeration(visible, kwargs):
     assert abs(estimate.reverse_log_z - exact) < 4 * estimate.reverse_standard_error < 0.2
 
 
+@pytest.mark.lengthy
 def test_bracket_holds_an_rbm_with_784_visible_units(trained):
     rbm, data, exact = trained
     estimate = ais_log_partition(rbm, data, chains=50, betas=spaced_betas(2000), seed=0)
@@ -203,6 +205,7 @@ def test_bracket_holds_an_rbm_with_784_visible_units(trained):
     assert estimate.warnings == ()
 
 
+@pytest.mark.lengthy
 @pytest.mark.filterwarnings("ignore:estimate of log Z")
 def test_forward_lies_below_and_reverse_above_on_average(trained):
     rbm, data, exact = trained
@@ -213,6 +216,7 @@ def test_forward_lies_below_and_reverse_above_on_average(trained):
     assert reverse.mean() - 2 * reverse.std() / np.sqrt(8) > 0
 
 
+@pytest.mark.lengthy
 @pytest.mark.filterwarnings("ignore:estimate of log Z")
 def test_uniform_base_rate_is_worse(trained):
     rbm, data, exact = trained
@@ -257,6 +261,7 @@ def test_same_seed_same_estimate_and_the_rbm_is_left_alone(trained):
     np.testing.assert_array_equal(numbers(rbm.seed_generator.state), before)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("dtype", "steps", "hidden", "tolerance"), [("float64", 3, 3, 1e-10), ("float32", 14500, 300, 1e-3)]
 )
@@ -285,6 +290,7 @@ def test_base_rate_of_labels_is_that_of_the_data():
     assert estimate.standard_error < 1e-10
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("visible_type", ["bernoulli", "gaussian"])
 def test_one_row_is_the_mean_of_many(visible_type):
     rbm = make_rbm(4, 3, visible_type=visible_type)

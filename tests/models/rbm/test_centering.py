@@ -70,6 +70,7 @@ def both_ways(visible, hidden, weight_cost=0.0, **kwargs):
     return wanted, train(mirror, changed, weight_cost), moved
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     "options",
     [
@@ -91,6 +92,7 @@ def test_centered_training_gives_the_same_model_whichever_state_is_called_1(opti
         np.testing.assert_allclose(one, other, atol=1e-10)
 
 
+@pytest.mark.lengthy
 def test_without_centering_it_does_matter():
     wanted, found, _ = both_ways(np.ones(VISIBLE), np.zeros(HIDDEN), centering=None)
     assert np.abs(wanted[0] - found[0]).max() > 0.1

@@ -89,6 +89,7 @@ def test_contrastive_divergence_converges_to_the_exact_gradient_as_k_grows():
     assert of_found[-1] < 4 * 0.5 / np.sqrt(CHAINS)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("options", [{}, {"temperatures": 4}])
 def test_persistent_chains_reach_the_models_distribution(options):
     rbm = make_rbm(persistent=True, num_chains=CHAINS, gibbs_steps=3, **options)
@@ -159,6 +160,7 @@ def test_tempering_leaves_the_joint_distribution_as_it_is(labels):
         assert np.abs(np.corrcoef(*both)[0, 1]) < 0.03  # neighbours are independent before and after
 
 
+@pytest.mark.lengthy
 def test_tempering_crosses_between_modes_where_gibbs_sampling_does_not():
     """All units off and all on are equally likely, with next to nothing between them."""
     rbm = make_rbm()

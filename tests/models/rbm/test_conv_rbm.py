@@ -157,6 +157,7 @@ def test_samples_have_the_conditional_means_and_at_most_one_unit_of_a_block_on(r
     np.testing.assert_allclose(v.var(0), 1.0 if rbm.visible_type == "gaussian" else mean * (1 - mean), atol=0.06)
 
 
+@pytest.mark.lengthy
 def test_long_gibbs_chain_has_the_models_distribution():
     rbm = make_rbm()
     free = numbers(rbm.free_energy(all_images()))
@@ -226,6 +227,7 @@ def test_without_pooling_it_is_the_ordinary_rbm_with_tied_weights(visible_type):
 # Training --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("visible_type", ["bernoulli", "gaussian"])
 def test_gradient_is_that_of_the_free_energy_gap(visible_type):
     """Against central differences of mean F(v0) - mean F(vk), vk held constant, in every weight."""
@@ -264,6 +266,7 @@ def test_gradient_of_the_loss_is_that_of_the_free_energy_gap_by_automatic_differ
         np.testing.assert_allclose(numbers(found), numbers(wanted), atol=1e-12)
 
 
+@pytest.mark.lengthy
 def test_mean_gradient_of_long_chains_is_that_of_the_likelihood():
     """CD-30 by 20,000 chains against minus the gradient of the log-likelihood, by enumeration of all images."""
     rbm = make_rbm(gibbs_steps=30, sample_reconstruction=True)
@@ -285,6 +288,7 @@ def test_mean_gradient_of_long_chains_is_that_of_the_likelihood():
         np.testing.assert_allclose(one, other, atol=0.06 if other.shape == (1,) else 0.03)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("rows", [40, 43])
 def test_loop_in_the_graph_equals_stock_training_with_the_same_random_numbers(rows):
     images = np.random.default_rng(1).random((rows, 6, 6, 2))
@@ -318,6 +322,7 @@ def bars(rows, seed):
     return images
 
 
+@pytest.mark.lengthy
 def test_training_on_bars_finds_bars():
     images, held_out = bars(2000, 0), bars(200, 1)
     rbm = ConvRBM(8, 5, sparsity_target=0.05, sparsity_cost=1.0, minibatch_size=20, seed=1)
@@ -331,6 +336,7 @@ def test_training_on_bars_finds_bars():
     np.testing.assert_allclose(activity.mean(), 0.05, atol=0.02)
 
 
+@pytest.mark.lengthy
 def test_second_rbm_learns_the_pooling_units_of_the_first():
     images = (load_digits().images[..., None] / 16).astype("float32")
     below = ConvRBM(12, 3, sparsity_target=0.1, sparsity_cost=1.0, minibatch_size=50, seed=1)
@@ -346,6 +352,7 @@ def test_second_rbm_learns_the_pooling_units_of_the_first():
     assert images.shape == (1797, 2, 2, 10)
 
 
+@pytest.mark.lengthy
 def test_sparsity_target_is_reached():
     images = bars(1000, 2)
     found = []
@@ -364,6 +371,7 @@ def test_visible_bias_gives_the_datas_mean_to_an_rbm_without_weights(rbm):
     np.testing.assert_allclose(numbers(rbm.reconstruct(data(rbm))), 0.2, rtol=1e-12)
 
 
+@pytest.mark.lengthy
 def test_saved_rbm_gives_the_same_probabilities(tmp_path):
     rbm = ConvRBM(3, (3, 5), pool_size=2, sparsity_target=0.1, seed=1)
     rbm.compile()

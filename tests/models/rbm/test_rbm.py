@@ -279,6 +279,7 @@ def test_samples_have_the_conditional_means_and_variances(rbm):
         assert np.all(v[:, -rbm.label_units :].sum(1) == 1)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("kind", ["binary", "labels"])
 def test_long_gibbs_chain_has_the_models_distribution(kind):
     rbm = make_rbm(**KINDS[kind])

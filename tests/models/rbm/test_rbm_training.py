@@ -95,6 +95,7 @@ def spied(rbm):
     return seen
 
 
+@pytest.mark.lengthy
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("options", OPTIONS)
 def test_gradients_are_those_of_the_difference_of_free_energies(options):
@@ -112,6 +113,7 @@ def test_gradients_are_those_of_the_difference_of_free_energies(options):
         np.testing.assert_allclose(numbers(one), numbers(other), atol=1e-12)
 
 
+@pytest.mark.lengthy
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("options", OPTIONS | ADJUSTED)
 def test_gradient_of_the_loss_is_the_given_one(options):
@@ -139,6 +141,7 @@ def test_looking_at_validation_data_moves_nothing_that_lives_on(options):
     assert all(not np.array_equal(numbers(getattr(rbm, key)), before[key]) for key in keys)
 
 
+@pytest.mark.lengthy
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("options", ["variance", "persistent", "labels", "sparse enhanced"])
 def test_an_update_reads_every_weight_once(options):
@@ -191,6 +194,7 @@ def trained_by_numpy(rbm, data, size, epochs, rate, momenta, cost):
     return (W, a, b), {"activity": activity, "visible_offset": m, "hidden_offset": l}, errors
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(("options", "rows"), [({}, 40), ({}, 7), ({}, 43), *((o, 43) for o in ADJUSTED.values())])
 def test_loop_in_the_graph_equals_numpy_and_uses_the_last_incomplete_minibatch(options, rows):
     size, rate, momenta, cost = 10, 0.125, (0.5, 0.9), 0.01
@@ -221,6 +225,7 @@ def test_grey_data_are_drawn_anew_in_every_update():
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("options", ["variance", "deviation", "rectified variance"])
 def test_learned_variances_become_those_of_the_data(options):
     """Independent units of different variance, and no weights that could explain them."""
@@ -244,6 +249,7 @@ def test_learned_variance_stays_above_its_least_value():
     np.testing.assert_allclose(numbers(rbm.log_variance), np.log(1e-8), rtol=1e-12)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     "options",
     ["long persistent", "tempered", "deviation", "rectified variance", "persistent labels", "sparse enhanced"],
@@ -261,6 +267,7 @@ def test_loop_in_the_graph_equals_stock_training_with_the_same_random_numbers(op
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-6)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("kwargs", [{}, {"persistent": True}, {"minibatch_size": 100}])
 def test_same_seed_same_weights_bit_for_bit(kwargs):
     def train(seed):
@@ -274,6 +281,7 @@ def test_same_seed_same_weights_bit_for_bit(kwargs):
     assert not np.array_equal(first, train(2))
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("kwargs", [{}, {"gibbs_steps": 2}, {"persistent": True}])
 def test_training_on_digits_lowers_errors_and_raises_likelihood(kwargs):
     images, held_out = digits()[:1500], digits()[1500:]
@@ -291,6 +299,7 @@ def test_training_on_digits_lowers_errors_and_raises_likelihood(kwargs):
     np.testing.assert_allclose(logs["free_energy_gap"][-1], gap, atol=1e-4)
 
 
+@pytest.mark.lengthy
 def test_gaussian_rbm_learns_standardised_digits():
     images = digits()
     images = (images - images.mean(0)) / (images.std(0) + 0.1)
@@ -364,6 +373,7 @@ def everything_in(rbm):
     return [numbers(v) for v in [*rbm.variables, *rbm.optimizer.variables]]
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("options", LIVING)
 def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path, options):
     trained(options, 2).save(tmp_path / "rbm.keras")
@@ -373,6 +383,7 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(tmp_path, op
         np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.lengthy
 def test_training_resumed_in_another_process_is_the_same_too(tmp_path):
     trained("everything", 2).save(tmp_path / "rbm.keras")
     command = [sys.executable, "-c", RESUME, tmp_path / "rbm.keras", tmp_path / "resumed.npz"]

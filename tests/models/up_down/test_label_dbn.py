@@ -116,6 +116,7 @@ def test_one_update_is_that_of_the_papers_appendix(steps):
     np.testing.assert_allclose(numbers(found_errors), errors, rtol=1e-12)
 
 
+@pytest.mark.lengthy
 def test_fit_makes_all_updates_with_momentum_and_weight_cost_on_kernels_only():
     net, size, rate, momentum, cost = untied(Means, gibbs_steps=2, minibatch_size=10), 10, 0.1, 0.9, 0.01
     x, labels = batch(43)  # four minibatches and one of three images
@@ -299,6 +300,7 @@ def test_another_rbm_on_top_that_starts_as_the_one_below_upside_down_keeps_the_l
         np.testing.assert_allclose(found, alone + of_label[label], atol=1e-10)
 
 
+@pytest.mark.lengthy
 def test_fantasies_follow_the_model_with_the_label_clamped_and_free():
     net = untied()
     for variable in (net.recognition[0][0], *net.generative[0], *net.generative[1], net.top.kernel):
@@ -341,6 +343,7 @@ def stack_logits(dbn, images):
     return -numbers(dbn.rbms[-1].free_energy_by_label(features))
 
 
+@pytest.mark.lengthy
 def test_greedy_layers_log_errors(greedy):
     _, histories = greedy
     assert len(histories) == 3
@@ -350,6 +353,7 @@ def test_greedy_layers_log_errors(greedy):
     assert histories[-1].history["val_top1_error"][-1] < 60
 
 
+@pytest.mark.lengthy
 def test_untying_leaves_the_model_as_the_stack_was(greedy):
     dbn, (images, _) = LabelDBN.load(greedy[0]), digits()
     wanted = stack_logits(dbn, images[:50])
@@ -365,6 +369,7 @@ def test_untying_leaves_the_model_as_the_stack_was(greedy):
     np.testing.assert_allclose(numbers(dbn.net(images[:50])), wanted, atol=1e-4)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("start", ["greedy", "up-down"])
 def test_saved_and_loaded_net_is_the_same(greedy, tmp_path, start):
     dbn, (images, labels) = LabelDBN.load(greedy[0]), digits()
@@ -386,6 +391,7 @@ def test_saved_and_loaded_net_is_the_same(greedy, tmp_path, start):
     assert json.loads((tmp_path / "label_dbn.json").read_text())["num_classes"] == 10
 
 
+@pytest.mark.lengthy
 def test_classifier_gives_how_far_labels_lower_the_free_energy_and_survives_saving(greedy, tmp_path):
     dbn, (images, labels) = LabelDBN.load(greedy[0]), digits()
     dbn.fit_up_down((images[:200], labels[:200]))
@@ -455,6 +461,7 @@ def as_tf_data(images, labels):
     return tf.data.Dataset.from_tensor_slices((images, labels)).batch(150)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("source", "interrupted_after"),
     [(as_arrays, 3), pytest.param(as_tf_data, 2, marks=pytest.mark.tensorflow)],  # 2: a stage ends
@@ -482,6 +489,7 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(greedy, sour
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.lengthy
 def test_saved_weights_of_the_net_hold_its_random_state(greedy, tmp_path):
     images, labels = digits()
     dbn = LabelDBN.load(greedy[0])
@@ -496,6 +504,7 @@ def test_saved_weights_of_the_net_hold_its_random_state(greedy, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.lengthy
 def test_same_seed_same_weights_bit_for_bit():
     images, labels = digits()
 
@@ -512,6 +521,7 @@ def test_same_seed_same_weights_bit_for_bit():
     assert not any(np.array_equal(*pair) for pair in zip(one, other, strict=True))
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("source", [as_arrays, pytest.param(as_tf_data, marks=pytest.mark.tensorflow)])
 def test_the_top_rbm_can_go_on_alone(greedy, source):
     dbn, (images, labels) = LabelDBN.load(greedy[0]), digits()
@@ -525,6 +535,7 @@ def test_the_top_rbm_can_go_on_alone(greedy, source):
     assert not np.array_equal(numbers(dbn.rbms[2].kernel), upper)
 
 
+@pytest.mark.lengthy
 def test_stages_change_the_steps_of_gibbs_sampling_and_the_learning_rate_falls_to_nothing():
     images, labels = digits()
     dbn, seen = small(num_visible=64, up_down=UpDownConfig((1, 2), (1, 3), 50, 0.02, schedule="linear")), []
@@ -539,6 +550,7 @@ def test_stages_change_the_steps_of_gibbs_sampling_and_the_learning_rate_falls_t
     assert float(dbn.net.optimizer.learning_rate) == 0
 
 
+@pytest.mark.lengthy
 def test_up_down_lowers_the_error_of_the_greedy_stack():
     images, labels = digits()
     order = np.random.default_rng(0).permutation(len(images))
@@ -594,6 +606,7 @@ def images_only(images, labels):
     return tf.data.Dataset.from_tensor_slices(images).batch(150)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("source", "labels", "sentence"),
     [

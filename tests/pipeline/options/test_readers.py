@@ -25,6 +25,7 @@ def check(words: list[str]) -> None:
     check_combinations(request.config, request.given)
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_gives_nothing(name: str):
     assert parse([name]).given == frozenset()
@@ -84,6 +85,7 @@ def test_another_preset_changes_nothing_for_a_run(monkeypatch: pytest.MonkeyPatc
     check(["made-up"])
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_whole_file_gives_nothing(name: str, tmp_path: Path):
     file = tmp_path / "config.yaml"

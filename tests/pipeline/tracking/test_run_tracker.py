@@ -65,6 +65,7 @@ def children_of(client, tracker):
     return {child.info.run_name: child for child in found}
 
 
+@pytest.mark.lengthy
 def test_parent_run_records_configuration_and_code(tracker, client, home, tmp_path):
     run = client.get_run(tracker.run_id)
     assert run.info.run_name == "run-1"

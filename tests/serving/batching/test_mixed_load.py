@@ -68,6 +68,7 @@ def test_no_rows_are_no_batch(execution, model, text):
     assert asked(model.ask(execution(text))) == [[]]
 
 
+@pytest.mark.lengthy
 def test_a_servable_is_forgotten(execution, new_model):
     batching, model = execution(), new_model()
     asked(model.ask(batching, 1))

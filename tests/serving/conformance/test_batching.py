@@ -94,6 +94,7 @@ def metric(server, line):
     return next((float(each.split()[-1]) for each in text.splitlines() if each.startswith(name)), 0.0)
 
 
+@pytest.mark.lengthy
 def test_a_full_batch_does_not_wait(ask):
     start = time.monotonic()
     first, second = ask("full", {"instances": [100.0, 42.0]}, {"instances": [71.5, 18.25]})
@@ -200,6 +201,7 @@ def test_a_request_over_grpc_joins_one_over_rest(ask, server):
         assert make_ndarray(future.result().outputs["y"]).tolist() == [3, 4]
 
 
+@pytest.mark.lengthy
 def test_a_full_queue_and_a_request_that_waits_too_long(ask):
     # Two threads are busy for longer than the timeout; one request may wait, and the fourth is one too many.
     busy = {"instances": [15_000]}
@@ -211,6 +213,7 @@ def test_a_full_queue_and_a_request_that_waits_too_long(ask):
     assert (first[0], second[0]) == (504, 504)
 
 
+@pytest.mark.lengthy
 def test_invalid_parameters_end_the_start(serve, model_root, tmp_path):
     path = Path(tmp_path, "batching.config")
     path.write_text("max_batch_size { value: 4 } allowed_batch_sizes: [2, 8]")

@@ -38,6 +38,7 @@ def refused(call, made) -> tuple[str, str]:
     return caught.value.code().name, caught.value.details()
 
 
+@pytest.mark.lengthy
 def test_classify_scores(stub):
     made = request(classification_pb2.ClassificationRequest, "classify_x_to_y", 2, 4)
     response = stub.Classify(made, timeout=_TIMEOUT)

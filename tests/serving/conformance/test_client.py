@@ -16,6 +16,7 @@ def client(request, server):
         yield client
 
 
+@pytest.mark.lengthy
 def test_predict(client):
     assert client.predict([1.0, 2.0, 5.0], model="half_plus_two") == {"y": [2.5, 3.0, 4.5]}
     assert client.predict({"x": [0]}, model="half_plus_two", version=123) == {"y": [2.0]}
@@ -68,6 +69,7 @@ def test_errors(client):
         client.predict({"z": [1.0]}, model="half_plus_two")
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
 def test_mutual_tls_and_a_token(serve, model_root, certificates, tmp_path, capfd, protocol):
     authority, stranger = certificates.Authority(), certificates.Authority("strangers")

@@ -154,6 +154,7 @@ def _answers(channel) -> bool:
     return list(response.outputs["y"].float_val) == [2.5]
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("count", [3000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_damaged_requests(count, channel, server):
     codes = collections.Counter()
@@ -237,6 +238,7 @@ def test_many_examples(channel):
     assert "20000 examples" in caught.value.details()
 
 
+@pytest.mark.lengthy
 def test_long_names(channel, server):
     """Names of unknown models leave nothing behind."""
     call = channel.unary_unary(f"{_PREDICTION}/Predict")

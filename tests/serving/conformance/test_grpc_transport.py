@@ -68,6 +68,7 @@ def secure(server, authority, pair=None):
     )
 
 
+@pytest.mark.lengthy
 def test_mutual_tls_and_token(serve, model_root, certificates, tmp_path):
     authority, stranger = certificates.Authority(), certificates.Authority("stranger")
     client = authority.sign("client")
@@ -120,6 +121,7 @@ def limited(serve_all, model_root, tmp_path_factory):
     return serve_all("--model-config-file", model_root / "models.config", *options), log
 
 
+@pytest.mark.lengthy
 def test_size(limited):
     server, _ = limited
     with grpc.insecure_channel(server.grpc) as channel:
@@ -169,6 +171,7 @@ def test_deadline_in_the_log(limited):
     assert statuses == ["DEADLINE_EXCEEDED", "CANCELLED"]
 
 
+@pytest.mark.lengthy
 def test_draining(serve, model_root):
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -188,6 +191,7 @@ def test_draining(serve, model_root):
         assert time.monotonic() - start < 25
 
 
+@pytest.mark.lengthy
 def test_channel_arguments_and_a_unix_socket(serve, model_root):
     folder = tempfile.mkdtemp(prefix="s")  # the path of a socket has at most 107 characters
     path = f"{folder}/s"
@@ -201,6 +205,7 @@ def test_channel_arguments_and_a_unix_socket(serve, model_root):
             assert code(half, channel, 1000) == "RESOURCE_EXHAUSTED"
 
 
+@pytest.mark.lengthy
 def test_many_at_once(limited):
     """Calls of many threads on one channel all get their own responses."""
     server, _ = limited

@@ -55,6 +55,7 @@ def save(models, root: Path) -> None:
             models.save(root / name / str(version), models.half_plus(plus * version))
 
 
+@pytest.mark.lengthy
 def test_reload_by_request(serve, models, tmp_path):
     save(models, tmp_path)
     a, b = tmp_path / "a", tmp_path / "b"
@@ -121,6 +122,7 @@ def test_reload_by_request(serve, models, tmp_path):
     assert offset(server, "b") == 20.0
 
 
+@pytest.mark.lengthy
 def test_labels_of_unavailable_versions(serve, models, tmp_path):
     """--allow-version-labels-for-unavailable-models allows new labels for them, but does not move existing ones."""
     save(models, tmp_path)
@@ -143,6 +145,7 @@ def test_labels_of_unavailable_versions(serve, models, tmp_path):
     assert offset(server, "a/labels/new").startswith("Servable not found for request: Specific(a, 7)")
 
 
+@pytest.mark.lengthy
 def test_reload_by_file(serve, models, tmp_path):
     save(models, tmp_path)
     file = tmp_path / "models.config"
@@ -160,6 +163,7 @@ def test_reload_by_file(serve, models, tmp_path):
     wait_for(server, "a", "Servable not found")
 
 
+@pytest.mark.lengthy
 def test_file_is_read_once_by_default(serve, models, tmp_path):
     save(models, tmp_path)
     file = tmp_path / "models.config"

@@ -113,6 +113,7 @@ def test_preflight(get, origin, status):
     assert "access-control-allow-origin" not in reply.headers
 
 
+@pytest.mark.lengthy
 def test_cors(serve, model_root):
     server = serve("--model-base-path", model_root / "half_plus_two", "--rest-api-enable-cors-support", "true")
     for method, target in (("OPTIONS", "/v1/models/default"), ("GET", "/v1/models/default"), ("GET", "/v1/x")):
@@ -143,6 +144,7 @@ def test_metrics(get, rest):
     assert b"Unexpected path: " in reply.data
 
 
+@pytest.mark.lengthy
 @pytest.mark.skipif(not OURS, reason="an addition of ours")
 def test_a_body_that_is_too_large_is_refused_at_once(serve, model_root):
     server = serve("--model-base-path", model_root / "half_plus_two", "--max-body-bytes", 1000)

@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from serving.config import ServerConfig
 from serving.errors import Code
 from serving.manager.loader import Loader
@@ -15,6 +17,7 @@ from serving.storage.file_systems import open_storage
 # Policies.
 
 
+@pytest.mark.lengthy
 def test_the_newest_is_served_by_default(world):
     world.add("m", 1, 3, 2)
     manager = world.started("m")
@@ -173,6 +176,7 @@ def test_only_the_last_ended_versions_are_remembered(world):
 # Incomplete versions.
 
 
+@pytest.mark.lengthy
 def test_a_half_written_folder_is_left_alone_until_it_is_complete(world):
     world.detection = WriteDetection(quiet_seconds=60.0, recheck_seconds=0.3)
     world.add("m", 1)

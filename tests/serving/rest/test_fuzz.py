@@ -18,6 +18,7 @@ from serving.rest.json_text import parse
 CASES = pytest.mark.parametrize("count", [4000, pytest.param(100_000, marks=pytest.mark.slow)])
 
 
+@pytest.mark.lengthy
 @CASES
 def test_no_request_breaks_the_server(count, rest_fakes, rest_mutations):
     client = rest_fakes.Client(max_body_bytes=20_000)
@@ -42,6 +43,7 @@ def test_no_request_breaks_the_server(count, rest_fakes, rest_mutations):
     assert statuses[400] > count / 4, statuses
 
 
+@pytest.mark.lengthy
 @CASES
 def test_both_parsers_agree(count, rest_mutations):
     """The tolerant reader reads everything that orjson reads, to the same values."""

@@ -250,6 +250,7 @@ def test_a_signature_without_inputs():
         read_tensors({"inputs": 1}, {})
 
 
+@pytest.mark.lengthy
 def test_depth_is_limited_by_numpy():
     assert array('{"inputs": ' + "[" * 64 + "1" + "]" * 64 + "}", "float").ndim == 64
     for deep in (65, 5000, 200_000):

@@ -53,6 +53,7 @@ def test_bytes_that_are_not_utf8_come_through():
 REFERENCE = json.loads(Path(__file__).with_name("rapidjson_reference.json").read_text())
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(("text", "error"), REFERENCE)
 def test_rapidjsons_errors_and_offsets(text, error):
     body = text.encode("latin-1")

@@ -149,6 +149,7 @@ def _words(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.lengthy
 def test_complete_model(variables):
     assert problem(variables) is None
     index = (variables / "variables" / "variables.index").read_bytes()
