@@ -42,6 +42,7 @@ def test_mean_image(analyzed):
     np.testing.assert_array_equal(statistics.mean_image, images.mean(0).astype(np.float32))
 
 
+@pytest.mark.lengthy
 def test_colour_covariance(analyzed):
     images, statistics = analyzed
     expected = np.cov(images.reshape(-1, 3).astype(float).T, bias=True)

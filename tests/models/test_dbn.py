@@ -47,6 +47,7 @@ def test_every_layer_learns_the_hidden_probabilities_of_the_layer_below(trained)
         assert trained.rbms[layer].kernel.shape[0] == (64, 30)[layer]
 
 
+@pytest.mark.lengthy
 def test_encode_passes_probabilities_up(trained):
     images = digits()[:7]
     first = trained.rbms[0].hidden_probabilities(images.reshape(7, 64))

@@ -196,6 +196,7 @@ def test_a_truncated_file(servable, half_plus_two):
     assert refused(servable).code is Code.DATA_LOSS
 
 
+@pytest.mark.lengthy
 def test_too_many_records(servable, half_plus_two):
     write(half_plus_two, *[predict()] * (MAX_RECORDS + 1))
     error = refused(servable)

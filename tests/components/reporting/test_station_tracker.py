@@ -66,6 +66,7 @@ def test_child_run_has_what_was_logged(client, parent):
     assert {file.path for file in client.list_artifacts(tracker.run_id)} == {"filters.png", "note.txt"}
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_end_tells_failure_from_interruption(client, parent, error, status):
     with pytest.raises(error), station_run("Trainer") as tracker:

@@ -28,6 +28,8 @@ from models.alexnet import alexnet
 from models.config import AlexNetConfig, AugmentationConfig, PatchConfig, RBMConfig, TrainingConfig
 from serving.replay.saved_model import replay
 
+pytestmark = pytest.mark.lengthy
+
 LABELS = ["red", "green"]
 MODEL = AlexNetConfig(variant="small", image_size=(36, 36), crop_size=(32, 32), dropout=0.1)
 CONFIG = StationConfig(MODEL, seed=1, training=TrainingConfig(epochs=3, batch_size=16, learning_rate=0.01))
@@ -73,7 +75,6 @@ def trained():
     return train(CONFIG, training_inputs(), tracker), tracker
 
 
-@pytest.mark.lengthy
 def test_it_learns_and_reports_its_speed(trained):
     _, tracker = trained
     assert len(tracker.logged) == 3
@@ -99,7 +100,6 @@ def test_one_crop_is_the_centre_and_ten_are_the_papers(trained):
     np.testing.assert_allclose(exported.from_bytes_in_ten_crops(files)["probabilities"], expected, atol=1e-5)
 
 
-@pytest.mark.lengthy
 def test_every_signature_gives_the_same_outputs_in_another_graph(trained, tmp_path):
     exported, _ = trained
     records = []
@@ -113,7 +113,6 @@ def test_every_signature_gives_the_same_outputs_in_another_graph(trained, tmp_pa
     }  # fmt: skip
 
 
-@pytest.mark.lengthy
 @pytest.mark.parametrize("averaging", [0.0, 0.9])
 def test_resumed_training_ends_where_an_uninterrupted_one_does(averaging, tmp_path, monkeypatch):
     monkeypatch.setattr(backpropagation, "STEPS_PER_EXECUTION", 1)
@@ -133,7 +132,6 @@ def test_resumed_training_ends_where_an_uninterrupted_one_does(averaging, tmp_pa
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.lengthy
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
 def test_a_training_resumes_within_an_epoch(schedule, tmp_path, monkeypatch):
     monkeypatch.setattr(backpropagation, "STEPS_PER_EXECUTION", 1)
@@ -154,7 +152,6 @@ def test_a_training_resumes_within_an_epoch(schedule, tmp_path, monkeypatch):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("augmentation", "training"),
     [
@@ -180,7 +177,6 @@ def test_a_diverging_training_reports_the_update():
         finite.on_train_batch_end(99, {"loss": math.nan})
 
 
-@pytest.mark.lengthy
 def test_kernels_are_those_of_patches(tmp_path):
     model = dataclasses.replace(MODEL, pretraining=PatchConfig(patches=200))
     config = dataclasses.replace(CONFIG, model=model)
@@ -194,7 +190,6 @@ def test_kernels_are_those_of_patches(tmp_path):
     assert not np.array_equal(built.get_layer("fc6").get_weights()[0], network.get_layer("fc6").get_weights()[0])
 
 
-@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("rate", "contrast", "why"),
     [
@@ -278,7 +273,6 @@ def test_the_rate_falls_three_times_at_most():
     np.testing.assert_allclose(rates, [1e-2] * 2 + [1e-3] * 2 + [1e-4] * 2 + [1e-5] * 6, rtol=1e-5)
 
 
-@pytest.mark.lengthy
 def test_torchvisions_weights_see_the_colours_they_were_trained_on():
     model = dataclasses.replace(MODEL, variant="torchvision", image_size=(72, 72), crop_size=(64, 64))
     statistics = ImageStatistics(np.zeros((72, 72, 3), np.float32), np.eye(3))

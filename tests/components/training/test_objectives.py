@@ -24,6 +24,8 @@ from models.partition import exact_log_partition
 from models.up_down import LabelDBN
 from serving.replay.saved_model import replay
 
+pytestmark = pytest.mark.lengthy
+
 LABELS = [str(digit) for digit in range(10)]
 CD = RBMConfig(epochs=6, batch_size=20)
 OBJECTIVES = {
@@ -115,7 +117,6 @@ def outputs(exported, images):
     return {name: value.numpy() for name, value in found.items()}
 
 
-@pytest.mark.lengthy
 def test_joint_learns_and_is_exported_as_any_classifier(fitted, images):
     exported, spy = fitted("joint")
     assert isinstance(exported, ExportedClassifier)
@@ -128,7 +129,6 @@ def test_joint_learns_and_is_exported_as_any_classifier(fitted, images):
     assert [name.decode() for name in found["classes"][:, 0]] == [LABELS[i] for i in found["probabilities"].argmax(1)]
 
 
-@pytest.mark.lengthy
 def test_an_up_down_training_that_diverges_names_its_rate(root, images):
     up_down = dataclasses.replace(OBJECTIVES["joint"].model.up_down, learning_rate=1e39)
     config = dataclasses.replace(
@@ -151,7 +151,6 @@ def test_the_net_that_generates_is_saved_and_is_the_exported_one(fitted, images)
     assert saved.generate(2, gibbs_steps=3, label=1).shape == (2, 64)
 
 
-@pytest.mark.lengthy
 def test_reconstruction_is_the_autoencoder_with_its_errors(fitted, images):
     exported, spy = fitted("reconstruction")
     found, scaled = outputs(exported, images[400:]), images[400:, ..., None] / 255
@@ -189,7 +188,6 @@ def test_a_code_is_linear(fitted, images):
     assert code.min() < -0.1 and code.max() > 1.1  # no logistic unit gives these
 
 
-@pytest.mark.lengthy
 def test_density_is_that_of_the_pretrained_rbm(fitted, images):
     exported, spy = fitted("density")
     found, visible = outputs(exported, images[400:]), images[400:].reshape(200, -1) / 255
@@ -277,7 +275,6 @@ def test_reasons_not_to_trust_log_z_are_logged(root, images, caplog):
     assert spy.values("val_log_probability") == []
 
 
-@pytest.mark.lengthy
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_signature_gives_the_same_outputs_in_another_graph(objective, fitted, root, tmp_path):
     exported, _ = fitted(objective)

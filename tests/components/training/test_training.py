@@ -20,6 +20,8 @@ from components.station_config import StationConfig
 from components.training.inputs import TrainingInputs
 from models.config import DBNConfig, PartitionConfig, RBMConfig, TrainingConfig, UpDownConfig
 
+pytestmark = pytest.mark.lengthy
+
 ROOT = Path(__file__).parents[3]
 LABELS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nïne"]
 COUNT = 600
@@ -90,7 +92,6 @@ def logits(classifier, images):
     return classifier.predict(images[..., None].astype(np.float32), verbose=0)
 
 
-@pytest.mark.lengthy
 def test_the_classifier_learns(digits, classifier):
     images, labels, _ = digits
     assert (
@@ -98,14 +99,12 @@ def test_the_classifier_learns(digits, classifier):
     )  # an MLP of scikit-learn gets 0.84, logistic regression 0.825
 
 
-@pytest.mark.lengthy
 def test_the_same_seed_gives_the_same_weights(digits, statistics, pretrained, classifier):
     again = fit(digits, statistics, pretrained)
     for first, second in zip(classifier.get_weights(), again.classifier.get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.lengthy
 def test_the_kept_weights_are_those_of_the_best_epoch(digits, statistics, pretrained):
     class Spy(StationTracker):
         def __init__(self):
@@ -123,7 +122,6 @@ def test_the_kept_weights_are_those_of_the_best_epoch(digits, statistics, pretra
     assert error == pytest.approx(min(spy.errors), abs=1e-3)
 
 
-@pytest.mark.lengthy
 @pytest.mark.parametrize(
     ("model", "layer", "option"),
     [
@@ -149,7 +147,6 @@ def test_a_pretraining_that_diverges_names_its_layer_and_its_rate(digits, statis
     assert str(raised.value) == sentence
 
 
-@pytest.mark.lengthy
 def test_every_signature_gives_the_outputs_of_the_classifier(digits, classifier, saved_model, png):
     images, _, root = digits
     expected = tf.nn.softmax(logits(classifier, images[400:420])).numpy()
@@ -207,7 +204,6 @@ def replay(folder):
     return done.returncode, (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()[-1]
 
 
-@pytest.mark.lengthy
 def test_a_fresh_process_gives_trainers_outputs(saved_model):
     code, line = replay(saved_model)
     assert code == 0, line
@@ -217,7 +213,6 @@ def test_a_fresh_process_gives_trainers_outputs(saved_model):
     assert served == "35"  # each of them, over gRPC
 
 
-@pytest.mark.lengthy
 def test_infra_validator_refuses_a_model_with_other_weights(digits, statistics, saved_model, tmp_path):
     import shutil
 
@@ -233,7 +228,6 @@ def test_infra_validator_refuses_a_model_with_other_weights(digits, statistics, 
     assert "differs from the trainer's" in finding
 
 
-@pytest.mark.lengthy
 def test_infra_validator_refuses_a_broken_model(saved_model, tmp_path):
     import shutil
 
@@ -247,7 +241,6 @@ def test_infra_validator_refuses_a_broken_model(saved_model, tmp_path):
     assert finding
 
 
-@pytest.mark.lengthy
 def test_dropout_and_the_limit_on_weights_reach_the_classifier(digits, statistics, pretrained):
     limited = dataclasses.replace(CONFIG.training, epochs=2, input_dropout=0.2, hidden_dropout=0.5, max_norm=1.0)
     net = fit(digits, statistics, pretrained, dataclasses.replace(CONFIG, training=limited)).classifier.layers[-1]

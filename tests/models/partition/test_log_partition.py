@@ -234,6 +234,7 @@ def own(issued):
     return [str(warning.message) for warning in issued if issubclass(warning.category, UserWarning)]
 
 
+@pytest.mark.lengthy
 def test_uniform_base_rate_is_warned_of(trained):
     with pytest.warns(UserWarning) as issued:
         estimate = ais_log_partition(trained[0], chains=20, betas=spaced_betas(30), seed=0)

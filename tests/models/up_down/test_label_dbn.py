@@ -408,6 +408,7 @@ def test_classifier_gives_how_far_labels_lower_the_free_energy_and_survives_savi
         dbn.classifier((8, 9, 1))
 
 
+@pytest.mark.lengthy
 @pytest.mark.tensorflow
 def test_classifier_survives_exporting(greedy, tmp_path):
     model, images = LabelDBN.load(greedy[0]).classifier((8, 8, 1)), digits()[0][:9]

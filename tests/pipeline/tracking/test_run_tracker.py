@@ -78,6 +78,7 @@ def test_parent_run_records_configuration_and_code(tracker, client, home, tmp_pa
     assert list(home.mlflow_artifacts.rglob("config.yaml")), "artifacts lie in the home"
 
 
+@pytest.mark.lengthy
 def test_configuration_artifact_runs_again_unchanged(tracker, config, client, tmp_path):
     from pipeline.options.arguments import parse
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import urllib3
 
+pytestmark = pytest.mark.lengthy
+
 TIMEOUT_MS = 3000
 SHARED = 'num_batch_threads { value: 2 } thread_pool_name { value: "shared" }'
 PARAMETERS = {
@@ -94,7 +96,6 @@ def metric(server, line):
     return next((float(each.split()[-1]) for each in text.splitlines() if each.startswith(name)), 0.0)
 
 
-@pytest.mark.lengthy
 def test_a_full_batch_does_not_wait(ask):
     start = time.monotonic()
     first, second = ask("full", {"instances": [100.0, 42.0]}, {"instances": [71.5, 18.25]})
@@ -201,7 +202,6 @@ def test_a_request_over_grpc_joins_one_over_rest(ask, server):
         assert make_ndarray(future.result().outputs["y"]).tolist() == [3, 4]
 
 
-@pytest.mark.lengthy
 def test_a_full_queue_and_a_request_that_waits_too_long(ask):
     # Two threads are busy for longer than the timeout; one request may wait, and the fourth is one too many.
     busy = {"instances": [15_000]}
@@ -213,7 +213,6 @@ def test_a_full_queue_and_a_request_that_waits_too_long(ask):
     assert (first[0], second[0]) == (504, 504)
 
 
-@pytest.mark.lengthy
 def test_invalid_parameters_end_the_start(serve, model_root, tmp_path):
     path = Path(tmp_path, "batching.config")
     path.write_text("max_batch_size { value: 4 } allowed_batch_sizes: [2, 8]")

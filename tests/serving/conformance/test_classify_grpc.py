@@ -8,6 +8,8 @@ classification_pb2 = pytest.importorskip("tensorflow_serving.apis.classification
 
 from tensorflow_serving.apis import inference_pb2, prediction_service_pb2_grpc, regression_pb2  # noqa: E402
 
+pytestmark = pytest.mark.lengthy
+
 _TIMEOUT = 30
 _CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 
@@ -38,7 +40,6 @@ def refused(call, made) -> tuple[str, str]:
     return caught.value.code().name, caught.value.details()
 
 
-@pytest.mark.lengthy
 def test_classify_scores(stub):
     made = request(classification_pb2.ClassificationRequest, "classify_x_to_y", 2, 4)
     response = stub.Classify(made, timeout=_TIMEOUT)

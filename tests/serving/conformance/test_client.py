@@ -9,6 +9,8 @@ from pipeline.cli import main
 from serving.client import ModelClient
 from serving.client.errors import InvalidRequestError, NotAllowedError, NotFoundError, ServerUnreachableError
 
+pytestmark = pytest.mark.lengthy
+
 
 @pytest.fixture(scope="module", params=["rest", "grpc"])
 def client(request, server):
@@ -16,7 +18,6 @@ def client(request, server):
         yield client
 
 
-@pytest.mark.lengthy
 def test_predict(client):
     assert client.predict([1.0, 2.0, 5.0], model="half_plus_two") == {"y": [2.5, 3.0, 4.5]}
     assert client.predict({"x": [0]}, model="half_plus_two", version=123) == {"y": [2.0]}
@@ -69,7 +70,6 @@ def test_errors(client):
         client.predict({"z": [1.0]}, model="half_plus_two")
 
 
-@pytest.mark.lengthy
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
 def test_mutual_tls_and_a_token(serve, model_root, certificates, tmp_path, capfd, protocol):
     authority, stranger = certificates.Authority(), certificates.Authority("strangers")

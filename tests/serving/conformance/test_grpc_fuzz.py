@@ -23,9 +23,12 @@ from tensorflow_serving.apis import (  # noqa: E402
     regression_pb2,
 )
 
-pytestmark = pytest.mark.skipif(
-    "VISION_TFX_SERVING_REST" in os.environ, reason="TensorFlow Serving calls some refusals INTERNAL"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        "VISION_TFX_SERVING_REST" in os.environ, reason="TensorFlow Serving calls some refusals INTERNAL"
+    ),
+    pytest.mark.lengthy,
+]
 # RESOURCE_EXHAUSTED is the client's: a few bytes may request zeros whose response exceeds its limit of 4 MB.
 _FINE = {
     "OK",
@@ -154,7 +157,6 @@ def _answers(channel) -> bool:
     return list(response.outputs["y"].float_val) == [2.5]
 
 
-@pytest.mark.lengthy
 @pytest.mark.parametrize("count", [3000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_damaged_requests(count, channel, server):
     codes = collections.Counter()
@@ -238,7 +240,6 @@ def test_many_examples(channel):
     assert "20000 examples" in caught.value.details()
 
 
-@pytest.mark.lengthy
 def test_long_names(channel, server):
     """Names of unknown models leave nothing behind."""
     call = channel.unary_unary(f"{_PREDICTION}/Predict")

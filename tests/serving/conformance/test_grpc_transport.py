@@ -16,6 +16,8 @@ predict_pb2 = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
 
 from tensorflow_serving.apis import prediction_service_pb2_grpc  # noqa: E402
 
+pytestmark = pytest.mark.lengthy
+
 _TIMEOUT = 30
 _TOKEN = "a-secret"  # noqa: S105
 _LIMIT = 1_000_000
@@ -68,7 +70,6 @@ def secure(server, authority, pair=None):
     )
 
 
-@pytest.mark.lengthy
 def test_mutual_tls_and_token(serve, model_root, certificates, tmp_path):
     authority, stranger = certificates.Authority(), certificates.Authority("stranger")
     client = authority.sign("client")
@@ -121,7 +122,6 @@ def limited(serve_all, model_root, tmp_path_factory):
     return serve_all("--model-config-file", model_root / "models.config", *options), log
 
 
-@pytest.mark.lengthy
 def test_size(limited):
     server, _ = limited
     with grpc.insecure_channel(server.grpc) as channel:
@@ -171,7 +171,6 @@ def test_deadline_in_the_log(limited):
     assert statuses == ["DEADLINE_EXCEEDED", "CANCELLED"]
 
 
-@pytest.mark.lengthy
 def test_draining(serve, model_root):
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -191,7 +190,6 @@ def test_draining(serve, model_root):
         assert time.monotonic() - start < 25
 
 
-@pytest.mark.lengthy
 def test_channel_arguments_and_a_unix_socket(serve, model_root):
     folder = tempfile.mkdtemp(prefix="s")  # the path of a socket has at most 107 characters
     path = f"{folder}/s"
@@ -205,7 +203,6 @@ def test_channel_arguments_and_a_unix_socket(serve, model_root):
             assert code(half, channel, 1000) == "RESOURCE_EXHAUSTED"
 
 
-@pytest.mark.lengthy
 def test_many_at_once(limited):
     """Calls of many threads on one channel all get their own responses."""
     server, _ = limited

@@ -9,6 +9,8 @@ predict_pb2 = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
 
 from tensorflow_serving.apis import prediction_service_pb2_grpc  # noqa: E402
 
+pytestmark = pytest.mark.lengthy
+
 _TIMEOUT = 30
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import urllib3
 
+pytestmark = pytest.mark.lengthy
+
 _FAST = ("--file-system-poll-wait-seconds", 0.2, "--max-num-load-retries", 0)
 SPECIFIC = "model_version_policy { specific { versions: 1 versions: 2 } }"
 
@@ -55,7 +57,6 @@ def save(models, root: Path) -> None:
             models.save(root / name / str(version), models.half_plus(plus * version))
 
 
-@pytest.mark.lengthy
 def test_reload_by_request(serve, models, tmp_path):
     save(models, tmp_path)
     a, b = tmp_path / "a", tmp_path / "b"
@@ -122,7 +123,6 @@ def test_reload_by_request(serve, models, tmp_path):
     assert offset(server, "b") == 20.0
 
 
-@pytest.mark.lengthy
 def test_labels_of_unavailable_versions(serve, models, tmp_path):
     """--allow-version-labels-for-unavailable-models allows new labels for them, but does not move existing ones."""
     save(models, tmp_path)
@@ -145,7 +145,6 @@ def test_labels_of_unavailable_versions(serve, models, tmp_path):
     assert offset(server, "a/labels/new").startswith("Servable not found for request: Specific(a, 7)")
 
 
-@pytest.mark.lengthy
 def test_reload_by_file(serve, models, tmp_path):
     save(models, tmp_path)
     file = tmp_path / "models.config"
@@ -163,7 +162,6 @@ def test_reload_by_file(serve, models, tmp_path):
     wait_for(server, "a", "Servable not found")
 
 
-@pytest.mark.lengthy
 def test_file_is_read_once_by_default(serve, models, tmp_path):
     save(models, tmp_path)
     file = tmp_path / "models.config"

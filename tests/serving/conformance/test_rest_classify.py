@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import urllib3
 
+pytestmark = pytest.mark.lengthy
+
 HTTP = urllib3.PoolManager(retries=False)
 
 

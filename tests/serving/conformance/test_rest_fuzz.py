@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+pytestmark = pytest.mark.lengthy
+
 # TensorFlow Serving reports some errors of the model as INTERNAL; ours must not.
 FINE = {200, 400, 404, 413, 501} | ({500} if os.environ.get("VISION_TFX_SERVING_REST") else set())
 

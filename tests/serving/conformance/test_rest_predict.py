@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import urllib3
 
+pytestmark = pytest.mark.lengthy
+
 HTTP = urllib3.PoolManager(retries=False)
 HALF = "/v1/models/half_plus_two:predict"
 
@@ -104,7 +106,6 @@ class TestTolerance:
     def test_first_of_two_keys(self, predict):
         assert predict(b'{"instances": [1.0], "instances": [2.0]}') == {"predictions": [2.5]}
 
-    @pytest.mark.lengthy
     def test_depth(self, refusal):
         status, error = refusal(b'{"signature_name":' + b"[" * 500_000)
         assert (status, error.startswith("JSON Parse error: ")) == (400, True)

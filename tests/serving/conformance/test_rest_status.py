@@ -6,6 +6,8 @@ import os
 import pytest
 import urllib3
 
+pytestmark = pytest.mark.lengthy
+
 HTTP = urllib3.PoolManager(retries=False)
 OURS = not os.environ.get("VISION_TFX_SERVING_REST")
 
@@ -113,7 +115,6 @@ def test_preflight(get, origin, status):
     assert "access-control-allow-origin" not in reply.headers
 
 
-@pytest.mark.lengthy
 def test_cors(serve, model_root):
     server = serve("--model-base-path", model_root / "half_plus_two", "--rest-api-enable-cors-support", "true")
     for method, target in (("OPTIONS", "/v1/models/default"), ("GET", "/v1/models/default"), ("GET", "/v1/x")):
@@ -144,7 +145,6 @@ def test_metrics(get, rest):
     assert b"Unexpected path: " in reply.data
 
 
-@pytest.mark.lengthy
 @pytest.mark.skipif(not OURS, reason="an addition of ours")
 def test_a_body_that_is_too_large_is_refused_at_once(serve, model_root):
     server = serve("--model-base-path", model_root / "half_plus_two", "--max-body-bytes", 1000)

@@ -15,6 +15,8 @@ from tensorflow_serving.apis import (  # noqa: E402
     prediction_service_pb2_grpc,
 )
 
+pytestmark = pytest.mark.lengthy
+
 _TIMEOUT = 30
 ours = pytest.mark.skipif("VISION_TFX_SERVING_REST" in os.environ, reason="TensorFlow Serving has it off by default")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import urllib3
 
+pytestmark = pytest.mark.lengthy
+
 _FAST = ("--file-system-poll-wait-seconds", 0.2, "--max-num-load-retries", 1, "--load-retry-interval-micros", 100_000)
 
 
@@ -44,7 +46,6 @@ def publish(models, base: Path, version: int, plus: float) -> Path:
     return (base.parent / f"aside-{base.name}-{version}").rename(base / str(version))
 
 
-@pytest.mark.lengthy
 def test_life_of_a_model(serve, models, tmp_path):
     base = tmp_path / "m"
     publish(models, base, 1, 1.0)
@@ -117,7 +118,6 @@ def test_life_of_a_model(serve, models, tmp_path):
     assert server.stop() == 0
 
 
-@pytest.mark.lengthy
 def test_policies_and_labels_of_a_config_file(serve, models, tmp_path):
     for name in ("all", "named", "two"):
         for version in (1, 2, 3):
@@ -153,7 +153,6 @@ def test_policies_and_labels_of_a_config_file(serve, models, tmp_path):
     assert ask(f"{server.rest}/v1/models/two/versions/1")[0] == 404
 
 
-@pytest.mark.lengthy
 def test_names_of_version_folders(serve, models, tmp_path):
     """Leading zeros, times, two names of one number, `2.denied` to block a version, a policy that names no version."""
     for name in ("odd", "none", "blocked"):
@@ -179,7 +178,6 @@ def test_names_of_version_folders(serve, models, tmp_path):
     assert offset(server, "none").startswith("Servable not found for request: Latest(none)")
 
 
-@pytest.mark.lengthy
 def test_an_invalid_config_file_ends_the_start(serve, tmp_path):
     (tmp_path / "models.config").write_text("model_config_list { config { nam")
     phrase = "Error parsing text-format tensorflow.serving.ModelServerConfig"
@@ -187,7 +185,6 @@ def test_an_invalid_config_file_ends_the_start(serve, tmp_path):
         serve("--model-config-file", tmp_path / "models.config")
 
 
-@pytest.mark.lengthy
 def test_a_model_that_does_not_load_ends_the_start(serve, models, tmp_path):
     folder = publish(models, tmp_path / "m", 1, 1.0)
     for file in (folder / "variables").glob("*.data-*"):
@@ -196,7 +193,6 @@ def test_a_model_that_does_not_load_ends_the_start(serve, models, tmp_path):
         serve("--model-base-path", tmp_path / "m", "--model-name", "m", *_FAST)
 
 
-@pytest.mark.lengthy
 def test_a_model_in_a_store_that_only_fsspec_reads(tmp_path):
     """In another process, which has a memory file system of its own."""
     pytest.importorskip("fsspec")

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import urllib3
 
+pytestmark = pytest.mark.lengthy
+
 FILE = "assets.extra/tf_serving_warmup_requests"
 
 
@@ -25,7 +27,6 @@ def predict(alias="x"):
     return log.SerializeToString()
 
 
-@pytest.mark.lengthy
 def test_a_bad_request_fails_the_load(serve, models, tmp_path):
     folder = models.save(tmp_path / "half" / "1", models.half_plus(2.0))
     write(folder, predict("z"))
@@ -34,7 +35,6 @@ def test_a_bad_request_fails_the_load(serve, models, tmp_path):
         serve(*options)
 
 
-@pytest.mark.lengthy
 def test_files_of_requests(serve, models, tmp_path):
     """One server with a version for each file: good, empty, malformed, too long, and with unsupported requests."""
     from tensorflow_serving.apis import prediction_log_pb2
@@ -80,7 +80,6 @@ def test_files_of_requests(serve, models, tmp_path):
     assert f'model_warmup_latency_count{{model_path="{folders[7]}",status="OK"}} 1' in text
 
 
-@pytest.mark.lengthy
 def test_a_bad_request_is_ignored_when_warmup_is_off(serve, models, tmp_path):
     folder = models.save(tmp_path / "half" / "1", models.half_plus(2.0))
     write(folder, b"malformed_record")

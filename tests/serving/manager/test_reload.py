@@ -15,6 +15,7 @@ from serving.model_spec import ModelSpec
 # The start.
 
 
+@pytest.mark.lengthy
 def test_start_fails_with_a_broken_model(world):
     world.add("good", 1)
     world.add("bad", 1)

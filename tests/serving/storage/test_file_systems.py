@@ -156,6 +156,7 @@ def test_complete_model(variables):
     assert shard_sizes(index) == [(variables / "variables" / "variables.data-00000-of-00001").stat().st_size]
 
 
+@pytest.mark.lengthy
 def test_every_missing_part_is_noticed(variables, tmp_path):
     files = {
         "saved_model.pb": "Could not find SavedModel .pb or .pbtxt at supplied export directory path: the model",
