@@ -1,25 +1,9 @@
 """Plots of reconstructions and codes."""
 
-import io
-
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
 from components.figures import autoencoder_plots
-
-
-def drawn(figure):
-    """Returns the figure's pixels, (height, width, 4), in [0, 1]."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    file.seek(0)
-    return imread(file)
-
-
-def texts(figure):
-    found = [text.get_text() for axes in figure.axes for text in (axes.title, *axes.texts)]
-    return [*found, figure.get_suptitle(), figure.get_supxlabel()]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +13,7 @@ def digits():
     return load_digits().data[:200] / 16
 
 
-def test_reconstruction_stands_below_its_image(digits):
+def test_reconstruction_stands_below_its_image(digits, texts):
     reconstructed = digits[::-1]
     figure = autoencoder_plots.reconstructions(digits, reconstructed, (8, 8), count=12)
     first, second = (np.asarray(axes.images[0].get_array()) for axes in figure.axes[:2])
@@ -69,13 +53,13 @@ def test_class_names_of_the_code_map_do_not_hide_each_other():
     assert nearest > 0.04 * np.ptp(codes, axis=0).max()
 
 
-def test_more_classes_than_can_be_read_are_colours_only():
+def test_more_classes_than_can_be_read_are_colours_only(texts):
     codes = np.random.default_rng(3).normal(size=(60, 2))
     figure = autoencoder_plots.code_map(codes, np.arange(60) % 30, [f"class {index}" for index in range(30)])
     assert not any("class" in text for text in texts(figure))
 
 
-def test_codes_that_are_not_finite_are_left_out():
+def test_codes_that_are_not_finite_are_left_out(texts):
     codes = np.eye(6)
     codes[2, 0] = np.nan
     figure = autoencoder_plots.code_map(codes, np.zeros(6, int), ["all"])
@@ -86,6 +70,6 @@ def test_codes_that_are_not_finite_are_left_out():
 @pytest.mark.parametrize(
     "codes", [np.zeros((5, 3)), np.arange(5.0)[:, None], np.full((5, 3), np.nan)], ids=["same", "one", "none"]
 )
-def test_code_map_without_a_plane_can_be_drawn(codes):
+def test_code_map_without_a_plane_can_be_drawn(codes, drawn):
     figure = autoencoder_plots.code_map(codes, np.arange(5) % 2, [f"class {index}" for index in range(30)])
     assert drawn(figure).std() > 0

@@ -1,26 +1,11 @@
 """Plots of a classifier's mistakes."""
 
-import io
 import sys
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
 from components.figures import classifier_plots
-
-
-def drawn(figure):
-    """Returns the figure's pixels, (height, width, 4), in [0, 1]."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    file.seek(0)
-    return imread(file)
-
-
-def texts(figure):
-    found = [text.get_text() for axes in figure.axes for text in (axes.title, *axes.texts)]
-    return [*found, figure.get_suptitle(), figure.get_supxlabel()]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +15,7 @@ def digits():
     return load_digits().data[:200] / 16
 
 
-def test_confusion_colours_mistakes_by_their_share_of_the_true_class():
+def test_confusion_colours_mistakes_by_their_share_of_the_true_class(drawn, texts):
     figure = classifier_plots.confusion([[8, 2, 0], [0, 4, 0], [0, 0, 0]], ["a", "b", "class with a very long name"])
     shares = np.ma.filled(figure.axes[0].images[0].get_array(), np.nan)
     np.testing.assert_array_equal(shares, [[np.nan, 20, 0], [0, np.nan, 0], [0, 0, np.nan]])
@@ -41,11 +26,11 @@ def test_confusion_colours_mistakes_by_their_share_of_the_true_class():
 
 @pytest.mark.lengthy
 @pytest.mark.parametrize("matrix", [np.zeros((2, 2), int), np.eye(1, dtype=int), np.eye(200, dtype=int)])
-def test_confusion_of_nothing_and_of_many_can_be_drawn(matrix):
+def test_confusion_of_nothing_and_of_many_can_be_drawn(matrix, drawn):
     assert drawn(classifier_plots.confusion(matrix, [f"class {index}" for index in range(len(matrix))])).std() > 0
 
 
-def test_gallery_shows_mistakes_only_and_the_most_confident_first(digits):
+def test_gallery_shows_mistakes_only_and_the_most_confident_first(digits, texts):
     images = digits[:4].reshape(4, 8, 8)
     figure = classifier_plots.gallery(
         images, "abcd", "abdc", [0.9, 0.8, 0.4, 0.7], ["1", "2", "3", "x/" * 30 + "4.png"]
@@ -57,12 +42,12 @@ def test_gallery_shows_mistakes_only_and_the_most_confident_first(digits):
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), images[3])
 
 
-def test_gallery_takes_grey_and_colour_images_of_any_size():
+def test_gallery_takes_grey_and_colour_images_of_any_size(drawn):
     images = [np.zeros((3, 5), np.uint8), np.zeros((7, 2, 1)), np.ones((4, 4, 3))]
     assert drawn(classifier_plots.gallery(images, [0, 1, 2], [1, 2, 0])).std() > 0
 
 
-def test_gallery_of_a_perfect_model_says_so():
+def test_gallery_of_a_perfect_model_says_so(drawn, texts):
     figure = classifier_plots.gallery([np.zeros((2, 2))], ["a"], ["a"])
     assert texts(figure)[-2:] == ["No mistakes", "among 1 images"]
     drawn(figure)

@@ -1,8 +1,5 @@
-import io
-
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
 from components.figures import confused_pairs
 from components.figures.confused_pairs import ConfusedPair
@@ -10,14 +7,6 @@ from components.figures.confused_pairs import ConfusedPair
 TRUE = ["cat", "cat", "dog", "cat", "cat", "dog", "cow", "cow", "dog", "cow"]
 PREDICTED = ["dog", "dog", "cat", "cow", "dog", "cat", "cow", "cat", "dog", "cow"]
 SCORES = [0.51, 0.93, 0.4, 0.99, 0.72, 0.6, 1, 0.35, 1, 1]
-
-
-def drawn(figure):
-    """Returns the figure's pixels, (height, width, 4), in [0, 1]."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    file.seek(0)
-    return imread(file)
 
 
 def first_pixels(figure):
@@ -69,7 +58,7 @@ def test_images_that_are_not_shown_may_be_missing():
     assert first_pixels(figure) == [[1, 4], [5, 2], [7], [3]]
 
 
-def test_no_mistakes_are_said_so_and_can_be_drawn():
+def test_no_mistakes_are_said_so_and_can_be_drawn(drawn):
     figure = confused_pairs.confused_pairs(numbered(3), ["a", "b", "b"], ["a", "b", "b"], [1, 1, 1])
     assert (figure.get_suptitle(), figure.get_supxlabel()) == ("No mistakes", "among 3 images")
     assert not any(axes.images or axes.texts for axes in figure.axes)
@@ -78,7 +67,7 @@ def test_no_mistakes_are_said_so_and_can_be_drawn():
 
 @pytest.mark.lengthy
 @pytest.mark.parametrize(("rows", "count"), [(1, 1), (2, 1), (6, 1), (6, 6)])
-def test_long_names_stay_in_the_figure_and_off_the_other_texts(rows, count):
+def test_long_names_stay_in_the_figure_and_off_the_other_texts(rows, count, drawn):
     true = [f"n0212304{row} tabby, tabby cat" for row in range(rows) for _ in range(count)]
     said = [name.replace("tabby, tabby", "tiger, tiger") for name in true]
     figure = confused_pairs.confused_pairs(np.zeros((len(true), 5, 4, 3)), true, said, np.full(len(true), 0.5))

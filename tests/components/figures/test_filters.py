@@ -1,25 +1,9 @@
 """Plots of receptive fields."""
 
-import io
-
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
 from components.figures.filters import filters, projected_filters
-
-
-def drawn(figure):
-    """Returns the figure's pixels, (height, width, 4), in [0, 1]."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    file.seek(0)
-    return imread(file)
-
-
-def texts(figure):
-    found = [text.get_text() for axes in figure.axes for text in (axes.title, *axes.texts)]
-    return [*found, figure.get_suptitle(), figure.get_supxlabel()]
 
 
 def mosaic(figure):
@@ -53,11 +37,11 @@ def test_colour_filters_are_grey_where_the_weight_is_zero():
 
 
 @pytest.mark.parametrize("kernel", [np.zeros((4, 3)), np.full((4, 3), np.nan), np.full((4, 3), np.inf)])
-def test_filters_of_a_ruined_training_can_be_drawn(kernel):
+def test_filters_of_a_ruined_training_can_be_drawn(kernel, drawn):
     assert drawn(filters(kernel, (2, 2))).std() > 0
 
 
-def test_projected_filters_are_weights_through_all_layers_less_their_mean():
+def test_projected_filters_are_weights_through_all_layers_less_their_mean(texts):
     random = np.random.default_rng(4)
     kernels = [random.normal(size=shape) for shape in ((6, 5), (5, 4), (4, 3))]
     paths = np.einsum("va,ab,bh->vh", *kernels)

@@ -1,10 +1,7 @@
 """Plots of RBMs, and the arrays computed for them."""
 
-import io
-
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
 from components.figures import rbm_arrays, rbm_plots
 from components.figures.layer_report import log_layers
@@ -12,14 +9,6 @@ from components.reporting.station_tracker import StationTracker
 from models.rbm import RBM
 
 RUINED = [np.zeros((4, 3)), np.full((4, 3), 0.5), np.full((4, 3), np.nan), np.full((4, 3), np.inf)]
-
-
-def drawn(figure):
-    """Returns the figure's pixels, (height, width, 4), in [0, 1]."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    file.seek(0)
-    return imread(file)
 
 
 def texts(figure):
@@ -69,7 +58,7 @@ def test_linear_codes_have_a_scale_of_their_own():
 
 @pytest.mark.lengthy
 @pytest.mark.parametrize("values", RUINED)
-def test_activations_of_a_ruined_training_can_be_drawn(values):
+def test_activations_of_a_ruined_training_can_be_drawn(values, drawn):
     assert drawn(rbm_plots.hidden_activations(values)).std() > 0
 
 
@@ -101,7 +90,7 @@ def test_weights_that_are_not_finite_are_counted_apart():
 
 @pytest.mark.lengthy
 @pytest.mark.parametrize("values", RUINED)
-def test_histograms_of_a_ruined_training_can_be_drawn(values):
+def test_histograms_of_a_ruined_training_can_be_drawn(values, drawn):
     figure = rbm_plots.histograms({"kernel": values}, {"kernel": values})
     assert drawn(figure).std() > 0
 
@@ -138,7 +127,7 @@ def test_samples_of_a_class_stand_in_its_row():
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0, np.nan])
-def test_images_of_one_value_can_be_drawn(value):
+def test_images_of_one_value_can_be_drawn(value, drawn):
     figure = rbm_plots.fantasies(np.full((3, 2, 4), value), (2, 2), (0, 1, 2))
     assert figure.axes[0].images[0].get_clim() == (0, 1)
     assert drawn(figure).std() > 0
@@ -158,7 +147,7 @@ def test_an_image_stands_above_what_each_layer_leaves_of_it():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
-def test_reconstructions_of_a_ruined_training_can_be_drawn(value):
+def test_reconstructions_of_a_ruined_training_can_be_drawn(value, drawn):
     figure = rbm_plots.layer_reconstructions(np.ones((3, 4)), [np.full((3, 4), value)], (2, 2))
     assert drawn(figure).std() > 0
 
@@ -179,7 +168,7 @@ def test_bracket_shows_both_estimates_and_the_last_gap():
 
 
 @pytest.mark.parametrize("reverse", [[1.0, 1.0], [np.nan, 2.0], [np.nan, np.nan]])
-def test_bracket_of_constants_and_with_gaps_can_be_drawn(reverse):
+def test_bracket_of_constants_and_with_gaps_can_be_drawn(reverse, drawn):
     assert drawn(rbm_plots.annealing_bracket([1, 2], [1.0, 1.0], reverse)).std() > 0
 
 
